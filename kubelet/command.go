@@ -1,0 +1,205 @@
+// Copyright The picolet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package kubelet
+
+import (
+	"time"
+
+	"github.com/picolet/picolet/board"
+	"github.com/picolet/picolet/kubelet/configmap"
+	"github.com/picolet/picolet/kubelet/httpserver"
+	"github.com/picolet/picolet/kubelet/jsonstream"
+	"github.com/picolet/picolet/kubelet/logring"
+)
+
+// blink flashes the LED.
+type blink struct {
+	left   uint16 // changes of the LED still to come
+	period time.Duration
+	at     time.Duration
+}
+
+func (b *blink) wake() time.Duration {
+	if b.left == 0 {
+		return never
+	}
+	return b.at
+}
+
+// stepBlink changes the LED when it is time to.
+func (k *Kubelet) stepBlink(now time.Duration) {
+	b := &k.blinking
+	if b.left == 0 || now < b.at {
+		return
+	}
+	led := k.config.Board.LED
+	led.SetLED(!led.LED())
+	b.left--
+	b.at = now + b.period
+}
+
+// resetDelay leaves the answer to a reboot command time to go out.
+const resetDelay = 200 * time.Millisecond
+
+// stepReset asks for the reset that a command ordered.
+func (k *Kubelet) stepReset(now time.Duration) {
+	if k.resetting && now >= k.resetAt {
+		k.out.Reset = true
+		k.resetAt = never
+	}
+}
+
+func (k *Kubelet) resetWake() time.Duration {
+	if !k.resetting {
+		return never
+	}
+	return k.resetAt
+}
+
+// command is the body of POST /pico/command.
+type command struct {
+	name     [16]byte
+	value    [8]byte
+	nameLen  int
+	valueLen int
+	pin      int
+	count    int
+	interval int // milliseconds
+}
+
+// Limits of a command.
+const (
+	maxBlinks        = 100
+	minBlinkInterval = 20    // milliseconds
+	maxBlinkInterval = 10000 // milliseconds
+)
+
+// parseCommand reads a flat JSON object. It reports whether it is one whose
+// members are known and of the right type.
+func parseCommand(body []byte, c *command) bool {
+	*c = command{pin: -1, count: 3, interval: 200}
+	var scan jsonstream.Scanner
+	scan.Reset()
+	var key [16]byte
+	keyLen := 0
+	for len(body) > 0 {
+		tok, n, err := scan.Next(body)
+		body = body[n:]
+		switch {
+		case err != nil || tok.More || tok.Depth > 1:
+			return false
+		case tok.Kind == jsonstream.NeedMore:
+		case tok.Kind == jsonstream.Key:
+			keyLen = copy(key[:], tok.Text)
+		case tok.Kind == jsonstream.BeginObject || tok.Kind == jsonstream.EndObject:
+		case tok.Depth != 1 || !c.set(string(key[:keyLen]), tok):
+			return false
+		}
+	}
+	_, err := scan.Finish()
+	return err == nil
+}
+
+// set takes one member.
+func (c *command) set(key string, tok jsonstream.Token) bool {
+	switch key {
+	case "command":
+		c.nameLen = copy(c.name[:], tok.Text)
+		return tok.Kind == jsonstream.String && len(tok.Text) <= len(c.name)
+	case "value":
+		c.valueLen = copy(c.value[:], tok.Text)
+		return tok.Kind == jsonstream.String && len(tok.Text) <= len(c.value)
+	case "pin":
+		return number(tok, &c.pin)
+	case "count":
+		return number(tok, &c.count)
+	case "interval_ms":
+		return number(tok, &c.interval)
+	}
+	return false
+}
+
+// number takes a whole number of at most six digits.
+func number(tok jsonstream.Token, v *int) bool {
+	if tok.Kind != jsonstream.Number || len(tok.Text) > 6 {
+		return false
+	}
+	*v = 0
+	for _, d := range tok.Text {
+		if !isDigit(d) {
+			return false
+		}
+		*v = *v*10 + int(d-'0')
+	}
+	return true
+}
+
+const commandHelp = `want {"command":"blink_led","count":3,"interval_ms":200}, {"command":"set_pin","pin":2,"value":"HIGH"} or {"command":"reboot"}`
+
+// runCommand answers POST /pico/command.
+func (k *Kubelet) runCommand(now time.Duration, r *httpserver.Request, w *httpserver.Response) {
+	var c command
+	if !parseCommand(r.Body, &c) {
+		refuse(w, commandHelp)
+		return
+	}
+	switch string(c.name[:c.nameLen]) {
+	case "blink_led":
+		k.blinkLED(now, &c, w)
+	case "set_pin":
+		k.commandPin(now, &c, w)
+	case "reboot":
+		k.reboot(now, w)
+	default:
+		refuse(w, commandHelp)
+	}
+}
+
+func refuse(w *httpserver.Response, why string) {
+	httpserver.WriteStatus(w, 400, httpserver.Reason(400), why)
+}
+
+func (k *Kubelet) blinkLED(now time.Duration, c *command, w *httpserver.Response) {
+	switch {
+	case k.config.Board.LED == nil:
+		refuse(w, "the board has no LED")
+	case c.count < 1 || c.count > maxBlinks || c.interval < minBlinkInterval || c.interval > maxBlinkInterval:
+		refuse(w, "count must be 1 to 100, interval_ms 20 to 10000")
+	default:
+		k.blinking = blink{left: uint16(2 * c.count), period: time.Duration(c.interval) * time.Millisecond, at: now}
+		k.commandDone(now, "blink_led", w)
+	}
+}
+
+func (k *Kubelet) commandPin(now time.Duration, c *command, w *httpserver.Response) {
+	state, why := configmap.ParsePinState(c.value[:c.valueLen])
+	if why != configmap.ReasonNone || c.pin < 0 {
+		refuse(w, "pin must be a number and value HIGH, LOW or PWM:0-255")
+		return
+	}
+	if err := k.setPin(c.pin, state); err != nil {
+		refuse(w, err.Error())
+		return
+	}
+	k.commandDone(now, "set_pin", w)
+}
+
+func (k *Kubelet) reboot(now time.Duration, w *httpserver.Response) {
+	if !k.resetting {
+		k.resetting, k.resetAt = true, now+resetDelay
+		k.statusAt = now // says that the node is about to be not ready
+	}
+	k.commandDone(now, "reboot", w)
+}
+
+func (k *Kubelet) commandDone(now time.Duration, name string, w *httpserver.Response) {
+	k.log.Begin(now, k.clock.Micros(now), logring.Info, "Command carried out").Str("command", name).End()
+	httpserver.WriteStatus(w, 200, "", name)
+}
+
+// stateOf reads a pin back, FLOATING where it cannot be read.
+func (k *Kubelet) stateOf(pin int) (s board.PinState, ok bool) {
+	s, err := k.config.Board.Pins.Pin(pin)
+	return s, err == nil
+}

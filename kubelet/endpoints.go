@@ -1,0 +1,431 @@
+// Copyright The picolet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package kubelet
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/picolet/picolet/board"
+	"github.com/picolet/picolet/kubelet/configmap"
+	"github.com/picolet/picolet/kubelet/httpserver"
+	"github.com/picolet/picolet/kubelet/jsonstream"
+	"github.com/picolet/picolet/kubelet/wallclock"
+)
+
+const (
+	contentJSON    = "application/json"
+	contentMetrics = "text/plain; version=0.0.4; charset=utf-8"
+)
+
+// routes is what the kubelet port serves. Paths without "pico" are those of
+// pkg/kubelet/server; /spec is the one it had from cAdvisor once.
+func (k *Kubelet) routes() []httpserver.Route {
+	get := func(path, contentType string, f httpserver.HandlerFunc) httpserver.Route {
+		return httpserver.Route{Path: path, ContentType: contentType, Get: f}
+	}
+	return []httpserver.Route{
+		get("/healthz", "", k.serveHealth),
+		get("/healthz/ping", "", serveOK),
+		get("/healthz/log", "", serveOK),
+		get("/healthz/syncloop", "", serveOK),
+		get("/livez", "", k.serveHealth),
+		get("/readyz", "", k.serveReady),
+		get("/pods", contentJSON, servePods),
+		get("/runningpods/", contentJSON, servePods),
+		get("/metrics", contentMetrics, k.serveMetrics),
+		get("/metrics/resource", contentMetrics, k.serveResourceMetrics),
+		get("/stats/summary", contentJSON, k.serveStats),
+		get("/spec", contentJSON, k.serveSpec),
+		get("/configz", contentJSON, k.serveConfigz),
+		get("/logs", "", k.serveLogs),
+		get("/pico/status", contentJSON, k.serveStatus),
+		get("/pico/memory", contentJSON, k.serveMemory),
+		get("/pico/gpio", contentJSON, k.serveGPIO),
+		{Path: "/pico/command", ContentType: contentJSON, Post: httpserver.ActionFunc(k.runCommand)},
+	}
+}
+
+func serveOK(_ time.Duration, _ *httpserver.Request, _ int, w *httpserver.Response) bool {
+	w.String("ok")
+	return false
+}
+
+// check is one line of a verbose health answer.
+type check struct {
+	name string
+	ok   bool
+	why  string
+}
+
+// serveHealth answers /healthz and /livez: the kubelet answers, so it is alive.
+func (k *Kubelet) serveHealth(_ time.Duration, r *httpserver.Request, _ int, w *httpserver.Response) bool {
+	writeChecks(r, w, [...]check{{name: "ping", ok: true}, {name: "log", ok: true}, {name: "syncloop", ok: true}})
+	return false
+}
+
+// serveReady answers /readyz: ready is a node whose heartbeats arrive.
+func (k *Kubelet) serveReady(now time.Duration, r *httpserver.Request, _ int, w *httpserver.Response) bool {
+	writeChecks(r, w, [...]check{
+		{"link", k.linkUp(now), "no stream to the API server is open"},
+		{"registered", k.registered == done, "the node is not registered"},
+		{"heartbeat", k.heartbeats > 0 && now-k.heartbeatAt < k.config.LeaseDuration, "no heartbeat has arrived for as long as the lease lasts"},
+	})
+	return false
+}
+
+// writeChecks answers as k8s.io/apiserver/pkg/server/healthz does, but with 503
+// where that says 500: the board is well, it just cannot do its work.
+func writeChecks(r *httpserver.Request, w *httpserver.Response, checks [3]check) {
+	var buf [8]byte
+	_, verbose := r.QueryValue(buf[:0], "verbose")
+	ok := checks[0].ok && checks[1].ok && checks[2].ok
+	if ok && !verbose {
+		w.String("ok")
+		return
+	}
+	for _, c := range checks {
+		if c.ok {
+			w.String("[+]")
+			w.String(c.name)
+			w.String(" ok\n")
+			continue
+		}
+		w.String("[-]")
+		w.String(c.name)
+		w.String(" failed: ")
+		w.String(c.why)
+		w.String("\n")
+	}
+	if ok {
+		w.String("healthz check passed\n")
+		return
+	}
+	w.Status = 503
+	w.String("healthz check failed\n")
+}
+
+// servePods answers /pods and /runningpods/: a board runs none.
+func servePods(_ time.Duration, _ *httpserver.Request, _ int, w *httpserver.Response) bool {
+	w.String(`{"kind":"PodList","apiVersion":"v1","metadata":{},"items":[]}`)
+	return false
+}
+
+// serveStats answers /stats/summary (k8s.io/kubelet/pkg/apis/stats/v1alpha1).
+func (k *Kubelet) serveStats(now time.Duration, _ *httpserver.Request, _ int, w *httpserver.Response) bool {
+	k.readSensors(now)
+	r, micros := &k.readings, k.clock.Micros(now)
+	j := w.JSON()
+	j.BeginObject()
+	j.Key("node")
+	j.BeginObject()
+	j.StringMember("nodeName", k.config.NodeName)
+	timeMember(j, "startTime", k.startMicros(now))
+	if r.HasCPUTime {
+		beginTimed(j, "cpu", micros)
+		j.UintMember("usageCoreNanoSeconds", uint64(r.CPUTime))
+		j.EndObject()
+	}
+	if r.HeapTotal > 0 {
+		beginTimed(j, "memory", micros)
+		j.UintMember("availableBytes", r.HeapTotal-min(r.HeapUsed, r.HeapTotal))
+		j.UintMember("usageBytes", r.HeapUsed)
+		j.UintMember("workingSetBytes", r.HeapUsed)
+		j.EndObject()
+	}
+	if r.FlashTotal > 0 {
+		beginTimed(j, "fs", micros)
+		j.UintMember("availableBytes", r.FlashTotal-min(r.FlashUsed, r.FlashTotal))
+		j.UintMember("capacityBytes", r.FlashTotal)
+		j.UintMember("usedBytes", r.FlashUsed)
+		j.EndObject()
+	}
+	j.EndObject()
+	j.Key("pods")
+	j.BeginArray()
+	j.EndArray()
+	j.EndObject()
+	return false
+}
+
+// beginTimed begins an object whose first member is the time of measurement.
+func beginTimed(j *jsonstream.Writer, key string, micros int64) {
+	j.Key(key)
+	j.BeginObject()
+	timeMember(j, "time", micros)
+}
+
+// timeMember writes a Time, null while the time of day is not known.
+func timeMember(j *jsonstream.Writer, key string, micros int64) {
+	if micros <= 0 {
+		j.Key(key)
+		j.Null()
+		return
+	}
+	var buf [len("2006-01-02T15:04:05Z")]byte
+	j.BytesMember(key, wallclock.AppendTime(buf[:0], micros))
+}
+
+// startMicros is when the board booted, 0 while the time of day is not known.
+func (k *Kubelet) startMicros(now time.Duration) int64 {
+	if !k.clock.Known() {
+		return 0
+	}
+	return k.clock.Micros(now) - now.Microseconds()
+}
+
+// serveSpec answers /spec: MachineInfo of cAdvisor (info/v1/machine.go), as
+// far as a board knows it.
+func (k *Kubelet) serveSpec(_ time.Duration, _ *httpserver.Request, _ int, w *httpserver.Response) bool {
+	f := &k.config.Board.Facts
+	j := w.JSON()
+	j.BeginObject()
+	uintKnown(j, "num_cores", uint64(f.Cores))
+	uintKnown(j, "cpu_frequency_khz", uint64(f.ClockKHz))
+	uintKnown(j, "memory_capacity", f.MemoryBytes)
+	stringKnown(j, "machine_id", f.ID)
+	stringKnown(j, "system_uuid", f.SystemUUID)
+	stringKnown(j, "boot_id", f.BootID)
+	j.EndObject()
+	return false
+}
+
+func uintKnown(j *jsonstream.Writer, key string, v uint64) {
+	if v != 0 {
+		j.UintMember(key, v)
+	}
+}
+
+func stringKnown(j *jsonstream.Writer, key, v string) {
+	if v != "" {
+		j.StringMember(key, v)
+	}
+}
+
+// serveConfigz answers /configz: a KubeletConfiguration with what holds here.
+func (k *Kubelet) serveConfigz(_ time.Duration, _ *httpserver.Request, _ int, w *httpserver.Response) bool {
+	c := &k.config
+	j := w.JSON()
+	j.BeginObject()
+	j.Key("kubeletconfig")
+	j.BeginObject()
+	j.StringMember("kind", "KubeletConfiguration")
+	j.StringMember("apiVersion", "kubelet.config.k8s.io/v1beta1")
+	j.IntMember("port", int64(c.Port))
+	secondsMember(j, "nodeStatusUpdateFrequency", c.NodeStatusUpdateFrequency)
+	secondsMember(j, "nodeStatusReportFrequency", c.NodeStatusReportFrequency)
+	j.IntMember("nodeLeaseDurationSeconds", int64(c.LeaseDuration/time.Second))
+	j.IntMember("maxPods", 0)
+	j.BoolMember("registerNode", true)
+	j.EndObject()
+	j.EndObject()
+	return false
+}
+
+// secondsMember writes a metav1.Duration in whole seconds.
+func secondsMember(j *jsonstream.Writer, key string, d time.Duration) {
+	var buf [24]byte
+	j.BytesMember(key, append(strconv.AppendInt(buf[:0], int64(d/time.Second), 10), 's'))
+}
+
+// serveLogs answers /logs: the log ring, oldest record first; ?since=N begins
+// after record N.
+func (k *Kubelet) serveLogs(_ time.Duration, r *httpserver.Request, part int, w *httpserver.Response) bool {
+	if part == 0 {
+		var buf [20]byte
+		v, given := r.QueryValue(buf[:0], "since")
+		since, err := strconv.ParseUint(string(v), 10, 64)
+		if given && err != nil {
+			refuse(w, "since must be the number of a record")
+			return false
+		}
+		r.State[0] = since
+	}
+	e, ok := k.log.Next(r.State[0])
+	if !ok {
+		return false
+	}
+	r.State[0] = e.Seq
+	w.Uint(e.Seq)
+	w.Byte(' ')
+	w.Extend(e.AppendText(w.Rest()))
+	w.Byte('\n')
+	return true
+}
+
+// serveStatus answers /pico/status, a section a part.
+func (k *Kubelet) serveStatus(now time.Duration, _ *httpserver.Request, part int, w *httpserver.Response) bool {
+	switch part {
+	case 0:
+		w.String(`{"node":`)
+		k.writeNodeSection(now, w.JSON())
+	case 1:
+		w.String(`,"board":`)
+		k.writeBoardSection(w.JSON())
+	case 2:
+		w.String(`,"sensors":`)
+		k.writeSensorSection(now, w.JSON())
+	default:
+		w.String(`,"config":`)
+		k.writeConfigSection(w.JSON())
+		w.String("}\n")
+		return false
+	}
+	return true
+}
+
+func (k *Kubelet) writeNodeSection(now time.Duration, j *jsonstream.Writer) {
+	j.BeginObject()
+	j.StringMember("name", k.config.NodeName)
+	j.StringMember("version", k.config.Version)
+	j.BoolMember("registered", k.registered == done)
+	j.BoolMember("linkUp", k.linkUp(now))
+	j.BytesMember("address", k.node.Address())
+	j.UintMember("heartbeats", uint64(k.heartbeats))
+	j.IntMember("heartbeatAgeMs", (now - k.heartbeatAt).Milliseconds())
+	j.IntMember("uptimeMs", now.Milliseconds())
+	timeMember(j, "time", k.clock.Micros(now))
+	j.EndObject()
+}
+
+func (k *Kubelet) writeBoardSection(j *jsonstream.Writer) {
+	f := &k.config.Board.Facts
+	j.BeginObject()
+	j.StringMember("model", f.Model)
+	j.StringMember("id", f.ID)
+	stringKnown(j, "bootID", f.BootID)
+	stringKnown(j, "osImage", f.OSImage)
+	stringKnown(j, "kernelVersion", f.KernelVersion)
+	stringKnown(j, "resetReason", f.ResetReason)
+	uintKnown(j, "memoryBytes", f.MemoryBytes)
+	uintKnown(j, "flashBytes", f.FlashBytes)
+	j.EndObject()
+}
+
+func (k *Kubelet) writeSensorSection(now time.Duration, j *jsonstream.Writer) {
+	k.readSensors(now)
+	r := &k.readings
+	j.BeginObject()
+	if r.HeapTotal > 0 {
+		j.UintMember("heapUsedBytes", r.HeapUsed)
+		j.UintMember("heapTotalBytes", r.HeapTotal)
+	}
+	if r.FlashTotal > 0 {
+		j.UintMember("flashUsedBytes", r.FlashUsed)
+		j.UintMember("flashTotalBytes", r.FlashTotal)
+	}
+	if r.HasTemperature {
+		j.IntMember("temperatureMilliCelsius", int64(r.TemperatureMilli))
+	}
+	if r.HasRSSI {
+		j.IntMember("rssiDBm", int64(r.RSSI))
+	}
+	j.EndObject()
+}
+
+func (k *Kubelet) writeConfigSection(j *jsonstream.Writer) {
+	j.BeginObject()
+	j.UintMember("generation", uint64(k.applied.Generation))
+	j.BoolMember("stored", !k.storeFailed)
+	j.Key("configMaps")
+	j.BeginArray()
+	for i := range k.watchers {
+		name := &k.watchers[i].name
+		j.BeginObject()
+		j.StringMember("namespace", name.Namespace)
+		j.StringMember("name", name.Name)
+		if v, ok := k.applied.Version(name.Namespace, name.Name); ok {
+			j.UintMember("resourceVersion", v.ResourceVersion)
+		}
+		j.BoolMember("polling", k.watchers[i].polling)
+		j.EndObject()
+	}
+	j.EndArray()
+	j.EndObject()
+}
+
+// serveMemory answers /pico/memory?offset=0&length=1024: the memory region in
+// hexadecimal, 64 bytes a part.
+func (k *Kubelet) serveMemory(_ time.Duration, r *httpserver.Request, part int, w *httpserver.Response) bool {
+	if part == 0 && !memoryRange(r, w) {
+		return false
+	}
+	next, end := int(r.State[0]), int(r.State[1])
+	if part == 0 {
+		w.String(`{"size":`)
+		w.Int(configmap.RegionSize)
+		w.String(`,"offset":`)
+		w.Int(int64(next))
+		w.String(`,"length":`)
+		w.Int(int64(end - next))
+		w.String(`,"hex":"`)
+	}
+	stop := min(next+64, end)
+	for _, b := range k.applied.Memory[next:stop] {
+		w.Byte("0123456789abcdef"[b>>4])
+		w.Byte("0123456789abcdef"[b&15])
+	}
+	r.State[0] = uint64(stop)
+	if stop == end {
+		w.String("\"}\n")
+	}
+	return stop < end
+}
+
+// memoryRange reads the range asked for into r.State: from and to.
+func memoryRange(r *httpserver.Request, w *httpserver.Response) bool {
+	offset, ok := queryInt(r, "offset", 0)
+	length, okLength := queryInt(r, "length", configmap.RegionSize-offset)
+	if !ok || !okLength || offset > configmap.RegionSize || length > configmap.RegionSize-offset {
+		refuse(w, "offset and length must lie within the 1024 bytes of the region")
+		return false
+	}
+	r.State = [2]uint64{uint64(offset), uint64(offset + length)}
+	return true
+}
+
+// queryInt reads a number of at most six digits from the query.
+func queryInt(r *httpserver.Request, name string, def int) (v int, ok bool) {
+	var buf [8]byte
+	text, given := r.QueryValue(buf[:0], name)
+	if !given {
+		return def, true
+	}
+	ok = number(jsonstream.Token{Kind: jsonstream.Number, Text: text}, &v)
+	return v, ok && len(text) > 0
+}
+
+// serveGPIO answers /pico/gpio: every pin that the board leads out, a part each.
+func (k *Kubelet) serveGPIO(_ time.Duration, _ *httpserver.Request, part int, w *httpserver.Response) bool {
+	pins := k.config.Board.Pins
+	if part == 0 {
+		w.String(`{"pins":{`)
+	}
+	if pins != nil && part < pins.Count() {
+		if state, ok := k.stateOf(part); ok {
+			if part > 0 {
+				w.Byte(',')
+			}
+			w.Byte('"')
+			w.Int(int64(part))
+			w.String(`":"`)
+			w.Extend(state.AppendText(w.Rest()))
+			w.Byte('"')
+		}
+		return true
+	}
+	w.Byte('}')
+	if led := k.config.Board.LED; led != nil {
+		w.String(`,"led":`)
+		w.String(strconv.FormatBool(led.LED()))
+	}
+	w.String("}\n")
+	return false
+}
+
+// readSensors takes a look at the sensors.
+func (k *Kubelet) readSensors(now time.Duration) {
+	k.readings = board.Readings{}
+	k.config.Board.Sensors.Read(now, &k.readings)
+}

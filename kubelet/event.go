@@ -1,0 +1,131 @@
+// Copyright The picolet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package kubelet
+
+import (
+	"github.com/picolet/picolet/kubelet/jsonstream"
+	"github.com/picolet/picolet/kubelet/wallclock"
+)
+
+// maxEvents is how many Events wait to be sent. The newest are lost when more
+// happens, as the kubelet's own recorder has it.
+const maxEvents = 8
+
+// maxEventMessage is the longest message of an Event; more is cut. The API
+// server takes 1 KiB.
+const maxEventMessage = 160
+
+// event is an Event of the node that waits to be sent.
+type event struct {
+	reason  string
+	warning bool
+	micros  int64 // time of day, 0 if it was not known when it happened
+	length  uint8
+	message [maxEventMessage]byte
+}
+
+// eventQueue holds Events, oldest first.
+type eventQueue struct {
+	queue   [maxEvents]event
+	n       int
+	dropped uint32
+}
+
+// add queues an Event and returns its message, to append to; nil when full.
+func (q *eventQueue) add(reason string, warning bool, micros int64) *event {
+	if q.n == len(q.queue) {
+		q.dropped++
+		return nil
+	}
+	e := &q.queue[q.n]
+	*e = event{reason: reason, warning: warning, micros: micros}
+	q.n++
+	return e
+}
+
+// text appends to the message. It does nothing to a nil event.
+func (e *event) text(s string) *event {
+	if e != nil {
+		e.length += uint8(copy(e.message[e.length:], s))
+	}
+	return e
+}
+
+// bytes appends to the message. It does nothing to a nil event.
+func (e *event) bytes(b []byte) *event {
+	if e != nil {
+		e.length += uint8(copy(e.message[e.length:], b))
+	}
+	return e
+}
+
+// drop removes the oldest Event.
+func (q *eventQueue) drop() {
+	if q.n == 0 {
+		return
+	}
+	copy(q.queue[:], q.queue[1:q.n])
+	q.n--
+}
+
+// writeEvent writes the oldest Event for POST …/events. As the kubelet's
+// Events do, it names the node as its own UID, which kubectl describe looks for.
+func (k *Kubelet) writeEvent(w *jsonstream.Writer, now int64) {
+	e := &k.events.queue[0]
+	if e.micros == 0 {
+		e.micros = now
+	}
+	name := k.node.Spec.Name
+	w.BeginObject()
+	w.StringMember("kind", "Event")
+	w.StringMember("apiVersion", "v1")
+	w.Key("metadata")
+	w.BeginObject()
+	w.Key("name")
+	w.BeginString()
+	w.AppendTextString(name)
+	w.AppendTextString(".")
+	var hex [16]byte
+	w.AppendText(appendHex(hex[:0], k.random.next()))
+	w.EndString()
+	w.StringMember("namespace", "default")
+	w.EndObject()
+	w.Key("involvedObject")
+	w.BeginObject()
+	w.StringMember("kind", "Node")
+	w.StringMember("apiVersion", "v1")
+	w.StringMember("name", name)
+	w.StringMember("uid", name)
+	w.EndObject()
+	w.StringMember("reason", e.reason)
+	w.BytesMember("message", e.message[:e.length])
+	w.StringMember("type", eventType(e.warning))
+	w.IntMember("count", 1)
+	var at [len("2006-01-02T15:04:05Z")]byte
+	t := wallclock.AppendTime(at[:0], e.micros)
+	w.BytesMember("firstTimestamp", t)
+	w.BytesMember("lastTimestamp", t)
+	w.Key("source")
+	w.BeginObject()
+	w.StringMember("component", "kubelet")
+	w.StringMember("host", name)
+	w.EndObject()
+	w.StringMember("reportingComponent", "kubelet")
+	w.StringMember("reportingInstance", name)
+	w.EndObject()
+}
+
+func eventType(warning bool) string {
+	if warning {
+		return "Warning"
+	}
+	return "Normal"
+}
+
+func appendHex(b []byte, v uint64) []byte {
+	for shift := 60; shift >= 0; shift -= 4 {
+		b = append(b, "0123456789abcdef"[v>>shift&15])
+	}
+	return b
+}
