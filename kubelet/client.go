@@ -283,7 +283,7 @@ func (k *Kubelet) failed(now time.Duration, op operation, code int) {
 	r := &k.client.retries[op.task()]
 	rec := k.log.Begin(now, k.clock.Micros(now), levelOf(code), messageOf(code)).
 		Str("operation", op.String()).Int("code", int64(code)).
-		Bytes("answer", k.client.answer.Message.Bytes())
+		Bytes("answer", k.client.answer.Message())
 	k.delay(now, r, code, k.client.reader.RetryAfter)
 	rec.Dur("retry", r.at-now).End()
 }

@@ -120,9 +120,9 @@ func (c *command) set(key string, tok jsonstream.Token) bool {
 	return false
 }
 
-// number takes a whole number of at most six digits.
+// number takes a whole number of at most nine digits.
 func number(tok jsonstream.Token, v *int) bool {
-	if tok.Kind != jsonstream.Number || len(tok.Text) > 6 {
+	if tok.Kind != jsonstream.Number || len(tok.Text) > 9 {
 		return false
 	}
 	*v = 0

@@ -24,16 +24,17 @@ var (
 	ErrConfigMaps = errors.New("kubelet: ConfigMaps: at most 4, each a namespace and a name of DNS-1123 form")
 	ErrIntervals  = errors.New("kubelet: NodeStatusUpdateFrequency and NodeStatusReportFrequency must be at least 10s, LeaseDuration 4s to 1h")
 	ErrSeed       = errors.New("kubelet: Seed: must not be 0: take it from the board's entropy")
+	ErrTooLong    = errors.New("kubelet: the Node object would be longer than 10 KB: shorten the labels and facts")
 	ErrAddress    = errors.New("kubelet: Address: must be an IP address")
 )
 
-// minHead is what the head of a request takes at most, beside names of the
+// minHead is the most that the head of a request takes, beside names of the
 // configuration: method, fixed parts of path and query, header names.
-const minHead = 512
+const minHead = 448
 
-// maxNodeObject bounds the body of the largest request, the Node. The
-// reference promises less than 2 KB; long labels may take more.
-const maxNodeObject = 2560
+// bodySlack is how much longer the Node object can become than it was at
+// Configure: other texts in its conditions, an address.
+const bodySlack = 256
 
 // Configure makes the kubelet ready to start and claims all its memory.
 func (k *Kubelet) Configure(c Config) error {
@@ -49,7 +50,12 @@ func (k *Kubelet) Configure(c Config) error {
 	k.log.Configure(k.logBuffer[:])
 	k.node.Spec = c.nodeSpec()
 	k.node.SetAddress(c.Address)
-	k.client.configure(StreamAPI, c.headSpace(), c.bodySpace())
+	memory := make([]byte, httpserver.MemorySize)
+	body := k.nodeSize(memory)
+	if body == 0 {
+		return ErrTooLong
+	}
+	k.client.configure(StreamAPI, c.headSpace(), body+bodySlack)
 	k.watchers = make([]watcher, len(c.ConfigMaps))
 	for i := range k.watchers {
 		w := &k.watchers[i]
@@ -59,10 +65,22 @@ func (k *Kubelet) Configure(c Config) error {
 	k.routeTable = k.routes()
 	return k.server.Configure(httpserver.Config{
 		Routes:   k.routeTable,
-		Memory:   make([]byte, httpserver.MemorySize),
+		Memory:   memory,
 		Token:    c.ServerToken,
 		UnixTime: k.unixTime,
 	})
+}
+
+// nodeSize is the length of the Node object, the largest body of a request,
+// tried out in scratch; 0 if it is longer than that.
+func (k *Kubelet) nodeSize(scratch []byte) int {
+	w := &k.client.writer
+	w.Reset(scratch[:0])
+	k.node.WriteNode(w, 0)
+	if w.Err() != nil {
+		return 0
+	}
+	return w.Len()
 }
 
 func (x *exchange) configure(s Stream, head, body int) {
@@ -78,15 +96,6 @@ func (c *Config) headSpace() int {
 	}
 	return minHead + len(c.Host) + len(c.Token) + len(c.Version) + len(c.Board.Facts.Model) +
 		len(c.Board.Facts.ID) + 3*len(c.NodeName) + longest
-}
-
-// bodySpace is the most that the body of a request takes.
-func (c *Config) bodySpace() int {
-	n := maxNodeObject
-	for _, l := range c.Labels {
-		n += len(l.Key) + len(l.Value) + len(`"":"",`)
-	}
-	return n
 }
 
 func (k *Kubelet) unixTime(now time.Duration) int64 { return k.clock.Micros(now) / 1e6 }

@@ -229,24 +229,29 @@ func secondsMember(j *jsonstream.Writer, key string, d time.Duration) {
 	j.BytesMember(key, append(strconv.AppendInt(buf[:0], int64(d/time.Second), 10), 's'))
 }
 
+// logPrefix is the most that stands before the text of a record, and the line
+// feed: its number, time and level.
+const logPrefix = len("18446744073709551615 2026-02-28T23:59:50.000000Z ERROR \n")
+
 // serveLogs answers /logs: the log ring, oldest record first; ?since=N begins
 // after record N.
 func (k *Kubelet) serveLogs(_ time.Duration, r *httpserver.Request, part int, w *httpserver.Response) bool {
 	if part == 0 {
-		var buf [20]byte
-		v, given := r.QueryValue(buf[:0], "since")
-		since, err := strconv.ParseUint(string(v), 10, 64)
-		if given && err != nil {
+		since, ok := queryInt(r, "since", 0)
+		if !ok {
 			refuse(w, "since must be the number of a record")
 			return false
 		}
-		r.State[0] = since
+		r.State[0] = uint64(since)
 	}
 	e, ok := k.log.Next(r.State[0])
 	if !ok {
 		return false
 	}
 	r.State[0] = e.Seq
+	if !w.Reserve(len(e.Text) + logPrefix) {
+		return true
+	}
 	w.Uint(e.Seq)
 	w.Byte(' ')
 	w.Extend(e.AppendText(w.Rest()))
@@ -385,7 +390,7 @@ func memoryRange(r *httpserver.Request, w *httpserver.Response) bool {
 	return true
 }
 
-// queryInt reads a number of at most six digits from the query.
+// queryInt reads a number of at most nine digits from the query.
 func queryInt(r *httpserver.Request, name string, def int) (v int, ok bool) {
 	var buf [8]byte
 	text, given := r.QueryValue(buf[:0], name)
@@ -397,16 +402,17 @@ func queryInt(r *httpserver.Request, name string, def int) (v int, ok bool) {
 }
 
 // serveGPIO answers /pico/gpio: every pin that the board leads out, a part each.
-func (k *Kubelet) serveGPIO(_ time.Duration, _ *httpserver.Request, part int, w *httpserver.Response) bool {
+func (k *Kubelet) serveGPIO(_ time.Duration, r *httpserver.Request, part int, w *httpserver.Response) bool {
 	pins := k.config.Board.Pins
 	if part == 0 {
 		w.String(`{"pins":{`)
 	}
 	if pins != nil && part < pins.Count() {
 		if state, ok := k.stateOf(part); ok {
-			if part > 0 {
+			if r.State[0] > 0 {
 				w.Byte(',')
 			}
+			r.State[0]++
 			w.Byte('"')
 			w.Int(int64(part))
 			w.String(`":"`)

@@ -14,7 +14,7 @@ const maxEvents = 8
 
 // maxEventMessage is the longest message of an Event; more is cut. The API
 // server takes 1 KiB.
-const maxEventMessage = 160
+const maxEventMessage = 128
 
 // event is an Event of the node that waits to be sent.
 type event struct {

@@ -148,29 +148,27 @@ func (r *rig) sayf(format string, args ...any) {
 // act does what the kubelet's output asks for, but for dials, which the test
 // answers, and reads the requests.
 func (r *rig) act() {
-	r.out = r.k.Output()
+	r.t.Helper()
+	out := r.k.Output()
+	r.out = out
 	for s := range Stream(NumStreams) {
-		if r.out.Close.Has(s) {
+		if out.Close.Has(s) {
 			r.sayf("close %s", streamName(s))
 		}
-		if r.out.Dial.Has(s) {
+		if out.Dial.Has(s) {
 			r.sayf("dial %s", streamName(s))
 		}
 	}
 	for s := range Stream(NumStreams) {
-		if r.out.Send.Has(s) && s < StreamServed {
+		if out.Dial.Has(s) && r.net {
+			r.open(s)
+		}
+		if out.Send.Has(s) && s < StreamServed && len(r.k.Pending(s)) > 0 {
 			r.readRequest(s)
 		}
 	}
-	if r.out.Reset {
+	if out.Reset {
 		r.sayf("reset")
-	}
-	if dialled := r.out.Dial; r.net {
-		for s := range Stream(NumStreams) {
-			if dialled.Has(s) {
-				r.open(s)
-			}
-		}
 	}
 	if r.out.Wake <= r.now && len(r.k.Pending(StreamAPI)) == 0 {
 		r.t.Fatalf("%v: Wake is %v: the kubelet would never sleep", r.now, r.out.Wake)

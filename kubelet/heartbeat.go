@@ -263,7 +263,7 @@ func (k *Kubelet) eventAnswered(now time.Duration, code int) {
 	default:
 		k.log.Begin(now, k.clock.Micros(now), logring.Warn, "API server refuses an Event").
 			Str("reason", k.events.queue[0].reason).Int("code", int64(code)).
-			Bytes("answer", k.client.answer.Message.Bytes()).End()
+			Bytes("answer", k.client.answer.Message()).End()
 		k.events.drop()
 	}
 }

@@ -19,8 +19,8 @@ import (
 // never is a time that does not come.
 const never = time.Duration(math.MaxInt64)
 
-// logSize is the size of the log ring in bytes: some 40 records.
-const logSize = 4096
+// logSize is the size of the log ring in bytes: some 30 records.
+const logSize = 3 << 10
 
 // Kubelet is one node's kubelet. Its zero value must be configured.
 type Kubelet struct {
@@ -38,6 +38,7 @@ type Kubelet struct {
 	watchers   []watcher
 	server     httpserver.Server
 	routeTable []httpserver.Route
+	sample     sampleWriter
 	events     eventQueue
 	blinking   blink
 	out        Output
@@ -67,7 +68,7 @@ type Kubelet struct {
 	// Configuration.
 	applied     configmap.Config
 	storeFailed bool
-	record      [board.MaxStored]byte
+	record      [configmap.RecordSize]byte
 
 	counters
 	logBuffer [logSize]byte

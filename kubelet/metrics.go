@@ -161,8 +161,9 @@ func (k *Kubelet) serveFamilies(now time.Duration, list []family, r *httpserver.
 	if i == 0 && sample == 0 {
 		k.readSensors(now)
 	}
-	m := sampleWriter{w: w, f: &list[i], headed: r.State[0]&1 != 0}
-	count := m.f.sample(k, now, sample, &m)
+	m := &k.sample // not on the stack: a function value takes it
+	*m = sampleWriter{w: w, f: &list[i], headed: r.State[0]&1 != 0}
+	count := m.f.sample(k, now, sample, m)
 	if sample+1 >= count {
 		r.State = [2]uint64{uint64(i+1) << 1, 0}
 		return i+1 < len(list)

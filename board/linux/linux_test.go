@@ -19,7 +19,7 @@ import (
 	"github.com/picolet/picolet/board"
 )
 
-func newBoard(t testing.TB, o Options) *Board {
+func newBoard(t *testing.T, o Options) *Board {
 	t.Helper()
 	b, err := New(o)
 	if err != nil {
@@ -188,9 +188,9 @@ func TestHostileFiles(t *testing.T) {
 		"empty":    "",
 		"newlines": "\n\n\n",
 		"zeros":    strings.Repeat("\x00", 100),
-		"huge":     strings.Repeat("9", 1<<20),
+		"huge":     strings.Repeat("9", 4*maxFile),
 		"garbage":  "\xff\xfe\x1b[31m\u202e: kB cpu = - 0-",
-		"negative": "-99999\n",
+		"negative": "-99999\n-99999\n",
 		"keys":     "MemTotal:\nMemAvailable: kB\ncpu \nwlan0:\nPRETTY_NAME=\x01\ncpu MHz : NaN\n",
 		"overflow": "MemTotal: 18446744073709551615 kB\nMemAvailable: 99999999999999999999 kB\nwlan0: 0 0 -99999. 0\ncpu MHz : 1e300\n",
 		"inverted": "MemTotal: 1 kB\nMemAvailable: 2 MB\nwlan0: 0 0 40. 0\nPRETTY_NAME=" + strings.Repeat("x", 129) + "\n",
@@ -240,7 +240,7 @@ func TestSensorsFollowFiles(t *testing.T) {
 	writeFile(t, root, "etc/machine-id", strings.Repeat("a1", 16))
 	writeFile(t, root, "sys/class/thermal/thermal_zone0/temp", "21000\n")
 	b := newBoard(t, Options{Root: root})
-	for content, want := range map[string]int32{"22500\n": 22500, "-4000\n": -4000, "": 0, "150001\n": 0} {
+	for content, want := range map[string]int32{"22500\n": 22500, "-4000\n": -4000, "": 0, "150001\n": 0, "-55001\n": 0} {
 		writeFile(t, root, "sys/class/thermal/thermal_zone0/temp", content)
 		if r := read(b); r.TemperatureMilli != want || r.HasTemperature != (want != 0) {
 			t.Errorf("%q: read %d, %v", content, r.TemperatureMilli, r.HasTemperature)
@@ -266,11 +266,25 @@ func TestConcurrentReads(t *testing.T) {
 	group.Wait()
 }
 
+func newSensors(t testing.TB, root string) *sensors {
+	t.Helper()
+	s, err := openSensors(root, root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return s
+}
+
 func TestReadAllocatesNothing(t *testing.T) {
 	for _, root := range []string{"/", "testdata/pi", "testdata/server", "testdata/router"} {
-		b := newBoard(t, Options{Root: root})
+		s := newSensors(t, root)
 		var r board.Readings
-		if allocs := testing.AllocsPerRun(100, func() { b.sensors.Read(0, &r) }); allocs != 0 || r.HeapTotal == 0 {
+		if allocs := testing.AllocsPerRun(100, func() { s.Read(0, &r) }); allocs != 0 || r.HeapTotal == 0 {
 			t.Errorf("%s: %v allocations, want 0; read %+v", root, allocs, r)
 		}
 	}
@@ -280,11 +294,11 @@ func TestReadAllocatesNothing(t *testing.T) {
 func BenchmarkRead(b *testing.B) {
 	for name, root := range map[string]string{"host": "/", "pi": "testdata/pi"} {
 		b.Run(name, func(b *testing.B) {
-			machine := newBoard(b, Options{Root: root})
+			s := newSensors(b, root)
 			var r board.Readings
 			b.ReportAllocs()
 			for b.Loop() {
-				machine.sensors.Read(0, &r)
+				s.Read(0, &r)
 			}
 		})
 	}

@@ -76,6 +76,9 @@ func busyTime(stat []byte) (time.Duration, bool) {
 // temperature reads a thermal zone, in thousandths of a degree Celsius. Values
 // beyond what silicon survives come from zones without a sensor.
 func temperature(temp []byte) (int32, bool) {
+	if len(temp) == 0 {
+		return 0, false
+	}
 	field, rest := nextField(temp)
 	milli, err := strconv.ParseInt(string(field), 10, 32)
 	if err != nil || len(rest) > 1 || milli < -55_000 || milli > 150_000 {

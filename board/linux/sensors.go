@@ -87,12 +87,17 @@ func (s *sensors) Read(_ time.Duration, r *board.Readings) {
 	r.RSSI, r.HasRSSI = signal(s.content(s.wireless))
 }
 
-// content reads the beginning of a file. It is valid until the next call.
+// content reads the beginning of a file, nothing if that fails. It is valid
+// until the next call. One system call does: os.File.ReadAt would look for the
+// end of the file, for which the kernel writes all of it again.
 func (s *sensors) content(file *os.File) []byte {
 	if file == nil {
 		return nil
 	}
-	n, _ := file.ReadAt(s.buf[:], 0) // the end of the file is an error too; what was read counts
+	n, err := syscall.Pread(int(file.Fd()), s.buf[:], 0)
+	if err != nil {
+		return nil
+	}
 	return s.buf[:n]
 }
 

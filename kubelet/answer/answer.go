@@ -17,10 +17,10 @@ import (
 // in the next round.
 const MaxStale = 4
 
-// Text is a string of at most 128 bytes. What is longer is cut.
+// Text is a string of at most 63 bytes. What is longer is cut.
 type Text struct {
-	buf [128]byte
 	n   uint8
+	buf [63]byte
 }
 
 // Bytes is the text, valid until the answer is reset.
@@ -28,11 +28,13 @@ func (t *Text) Bytes() []byte { return t.buf[:t.n] }
 
 func (t *Text) set(b []byte) { t.n = uint8(copy(t.buf[:], b)) }
 
+// maxMessage is how much of a Status' message is kept.
+const maxMessage = 127
+
 // Answer is filled by Feed. Its zero value is not ready; see Reset.
 type Answer struct {
 	UID       Text // metadata.uid
 	Version   Text // metadata.resourceVersion
-	Message   Text // message of a Status
 	Stale     [MaxStale]Text
 	StaleLen  int    // how many of Stale are set
 	Owners    int    // metadata.ownerReferences
@@ -42,6 +44,9 @@ type Answer struct {
 	Exists    bool   // reason is AlreadyExists
 	Malformed bool   // not JSON
 	labels    uint32 // bit i: the node's label i has its value
+
+	messageLen uint8
+	message    [maxMessage]byte
 
 	scan  jsonstream.Scanner
 	node  *node.Node
@@ -57,6 +62,9 @@ func (a *Answer) Reset(n *node.Node) {
 
 // LabelsRight tells whether all labels that the node must carry were there.
 func (a *Answer) LabelsRight() bool { return a.labels == 1<<a.node.NumLabels()-1 }
+
+// Message is the message of a Status, cut at 127 bytes.
+func (a *Answer) Message() []byte { return a.message[:a.messageLen] }
 
 // field is a key that matters, at any depth.
 type field uint8
@@ -203,8 +211,8 @@ func (a *Answer) value(tok jsonstream.Token) {
 func (a *Answer) topValue(v []byte) {
 	switch a.path[0] {
 	case message:
-		if a.Message.n == 0 {
-			a.Message.set(v)
+		if a.messageLen == 0 {
+			a.messageLen = uint8(copy(a.message[:], v))
 		}
 	case reason:
 		a.Exists = string(v) == "AlreadyExists"

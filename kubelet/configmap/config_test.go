@@ -101,6 +101,18 @@ func TestApplyChanged(t *testing.T) {
 	}
 }
 
+// Wrong entries are told once, and again when they are others or more.
+func TestApplyWrongEntries(t *testing.T) {
+	t.Parallel()
+	var c configmap.Config
+	for i, value := range []string{"x", "y", "x", "x,x", "x,x,x,x", "x,x,x,x,x"} {
+		s := stage(t, "memory_values", value)
+		if !c.Apply(s) || c.Apply(s) {
+			t.Errorf("%d, %s: want a change, then none", i, value)
+		}
+	}
+}
+
 // A ConfigMap that is only listed again does not undo a later one.
 func TestApplyTwoConfigMaps(t *testing.T) {
 	t.Parallel()
@@ -129,6 +141,16 @@ func TestVersions(t *testing.T) {
 		if ok != (version != 0) || v.ResourceVersion != version {
 			t.Errorf("%s: version %d, %v, want %d", as, v.ResourceVersion, ok, version)
 		}
+	}
+	c.Apply(stageNamed(t, "c", "7", map[string]string{"memory_values": "0=7"}))
+	for as := range want {
+		if _, ok := c.Version(namespace, as); ok != (as != "b") {
+			t.Errorf("%s after a change of c: %v", as, ok)
+		}
+	}
+	record, err := c.AppendBinary(nil)
+	if err != nil || c.UnmarshalBinary(record) != nil {
+		t.Error("the versions are out of order")
 	}
 	if _, ok := c.Version("default"+"a", ""); ok {
 		t.Error("namespace and name run together")

@@ -153,7 +153,7 @@ func (d *Decoder) Finish() error {
 		return d.err
 	}
 	tok, err := d.scanner.Finish()
-	between := err == nil && tok.Kind == jsonstream.NeedMore && d.level == 0
+	between := err == nil && tok.Kind == jsonstream.NeedMore
 	if d.done || d.shape == Watch && between {
 		return nil
 	}

@@ -18,7 +18,7 @@ import (
 // of the wrong kind. The choices say how.
 func FuzzDocument(f *testing.F) {
 	r := rand.New(rand.NewPCG(1, 2))
-	for range 500 {
+	for range 200 {
 		choices := make([]byte, 20+r.IntN(200))
 		for i := range choices {
 			choices[i] = byte(r.Uint32())

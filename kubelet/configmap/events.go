@@ -152,7 +152,7 @@ type match struct {
 
 func (m *match) add(want string, part []byte) {
 	rest := want[m.length:]
-	if m.failed || len(part) > len(rest) || rest[:len(part)] != string(part) {
+	if len(part) > len(rest) || rest[:len(part)] != string(part) {
 		m.failed = true
 		return
 	}

@@ -83,7 +83,8 @@ func decode(t *testing.T, shape configmap.Shape, body string, pieces ...int) []s
 				t.Fatalf("Feed consumed %d of %d bytes", n, len(piece))
 			}
 			piece = piece[n:]
-			if ev != configmap.Applied && describe(&staged) != nothing && (ev != configmap.None || err != nil) {
+			empty := err != nil || ev != configmap.None && ev != configmap.Applied
+			if empty && describe(&staged) != nothing {
 				t.Errorf("after %s, error %v, the Staged holds %s", eventNames[ev], err, describe(&staged))
 			}
 			if err != nil {

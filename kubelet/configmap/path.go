@@ -52,7 +52,7 @@ func memberAt(p place, key []byte) member {
 	case inObject:
 		return memberOfObject(key)
 	case inListMeta, inObjectMeta:
-		return memberOfMeta(p, key)
+		return memberOfMeta(key)
 	case inData:
 		return memberValue
 	}
@@ -99,16 +99,14 @@ func memberOfStatus(key []byte) member {
 	return other
 }
 
-func memberOfMeta(p place, key []byte) member {
-	switch {
-	case string(key) == "resourceVersion":
-		return memberResourceVersion
-	case p == inListMeta:
-		return other
-	case string(key) == "name":
+func memberOfMeta(key []byte) member {
+	switch string(key) {
+	case "name":
 		return memberName
-	case string(key) == "namespace":
+	case "namespace":
 		return memberNamespace
+	case "resourceVersion":
+		return memberResourceVersion
 	}
 	return other
 }

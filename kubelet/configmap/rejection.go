@@ -58,8 +58,8 @@ const (
 )
 
 // MaxRejectionText is the most bytes that Rejection.AppendText appends: each
-// byte of key and entry as \xff at worst.
-const MaxRejectionText = 4*(maxRejectedKey+maxEntry) + len(`"" "": `) + 64
+// byte of the entry as \x00 at worst, and a reason of 64.
+const MaxRejectionText = maxRejectedKey + len(` "": `) + 4*maxEntry + 64
 
 // Rejection is a wrong entry of a ConfigMap. It can be compared.
 type Rejection struct {
@@ -77,7 +77,8 @@ func newRejection(key, entry []byte, why Reason) (r Rejection) {
 	return r
 }
 
-// Key is the key in the ConfigMap's data, cut to 32 bytes.
+// Key is the key in the ConfigMap's data, memory_values or pin_ and digits, cut
+// to 32 bytes.
 func (r *Rejection) Key() []byte { return r.key[:r.keyLen] }
 
 // Entry is the wrong part of the value, without white space around it, cut to
@@ -88,10 +89,9 @@ func (r *Rejection) Entry() []byte { return r.entry[:r.entryLen] }
 // characters whatever the ConfigMap held: memory_values "1024=1": address out
 // of range 0-1023.
 func (r *Rejection) AppendText(b []byte) []byte {
-	b = appendKey(b, r.Key())
+	b = append(b, r.Key()...)
 	if r.entryLen > 0 {
-		b = append(b, ' ')
-		b = appendQuoted(b, r.Entry())
+		b = strconv.AppendQuote(append(b, ' '), string(r.Entry()))
 	}
 	b = append(b, ": "...)
 	return append(b, r.Reason.String()...)
@@ -100,26 +100,6 @@ func (r *Rejection) AppendText(b []byte) []byte {
 // hash adds the rejection to h.
 func (r *Rejection) hash(h fnv) fnv {
 	return h.bytes(r.key[:]).bytes(r.entry[:]).byte(r.keyLen).byte(r.entryLen).byte(byte(r.Reason))
-}
-
-// appendKey appends a key of data, quoted if it is none that Kubernetes allows.
-func appendKey(b, key []byte) []byte {
-	for _, c := range key {
-		if !isKeyByte(c) {
-			return appendQuoted(b, key)
-		}
-	}
-	return append(b, key...)
-}
-
-// isKeyByte tells whether a key of a ConfigMap may contain c.
-func isKeyByte(c byte) bool {
-	return digitOf(c) < 16 || 'g' <= c && c <= 'z' || 'G' <= c && c <= 'Z' || c == '-' || c == '_' || c == '.'
-}
-
-// appendQuoted appends p as a Go string literal: printable, without a line end.
-func appendQuoted(b, p []byte) []byte {
-	return strconv.AppendQuote(b, string(p))
 }
 
 // cut returns at most n bytes of p and no part of a UTF-8 sequence at the end.

@@ -93,7 +93,8 @@ func (d *Decoder) key(tok *jsonstream.Token) {
 	case memberCode:
 		d.status().code = 0
 	case memberMetadata:
-		d.clearMetadata()
+		d.object.name, d.object.namespace = match{}, match{}
+		*d.resourceVersion() = 0
 	case memberName:
 		d.object.name = match{}
 	case memberNamespace:
@@ -103,14 +104,7 @@ func (d *Decoder) key(tok *jsonstream.Token) {
 	case memberData:
 		d.beginData()
 	case memberValue:
-		d.beginValue(key)
-	}
-}
-
-func (d *Decoder) clearMetadata() {
-	*d.resourceVersion() = 0
-	if d.place() == inObject {
-		d.object.name, d.object.namespace = match{}, match{}
+		d.refuseObject(d.vals.begin(key))
 	}
 }
 
@@ -119,12 +113,6 @@ func (d *Decoder) beginData() {
 		d.refuseObject(ErrDuplicateKey)
 	}
 	d.object.hasData = true
-}
-
-func (d *Decoder) beginValue(key []byte) {
-	if d.object.refusal == nil {
-		d.refuseObject(d.vals.begin(key))
-	}
 }
 
 // scalar takes a string, or a part of it, a number, a boolean or null.
@@ -150,9 +138,6 @@ func (d *Decoder) scalar(tok *jsonstream.Token, first bool) Event {
 // value takes a part of a value in data.
 func (d *Decoder) value(tok *jsonstream.Token) {
 	d.checkData(tok.Kind)
-	if d.object.refusal != nil {
-		return
-	}
 	d.refuseObject(d.vals.text(tok.Text))
 	if !tok.More {
 		d.vals.end()
@@ -188,7 +173,8 @@ func (d *Decoder) checkData(kind jsonstream.Kind) {
 	}
 }
 
-// refuseObject notes why the object cannot be taken; the first reason stays.
+// refuseObject notes why the object cannot be taken, unless why is nil; the
+// first reason stays.
 func (d *Decoder) refuseObject(why error) {
 	if d.object.refusal == nil {
 		d.object.refusal = why

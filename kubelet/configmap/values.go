@@ -51,7 +51,6 @@ func (v *values) begin(key []byte) error {
 	if v.keys > MaxKeys {
 		return ErrTooLarge
 	}
-	v.clearEntry()
 	v.target = v.targetOf(key)
 	if v.target == targetNone {
 		return nil
@@ -90,7 +89,7 @@ func (v *values) text(p []byte) error {
 		return ErrTooLarge
 	}
 	if v.target == targetNone {
-		return nil
+		return nil // only to save time
 	}
 	for _, c := range p {
 		switch {
@@ -110,7 +109,6 @@ func (v *values) end() {
 	if v.target != targetNone {
 		v.endEntry()
 	}
-	v.target = targetNone
 }
 
 // add appends c to the entry, and one space before it if there was white space.
@@ -127,10 +125,6 @@ func (v *values) add(c byte) {
 	v.entryLen++
 }
 
-func (v *values) clearEntry() {
-	v.entryLen, v.space, v.tooLong = 0, false, false
-}
-
 func (v *values) endEntry() {
 	entry := v.entry[:v.entryLen]
 	switch {
@@ -141,7 +135,7 @@ func (v *values) endEntry() {
 	case len(entry) > 0:
 		v.endByte(entry)
 	}
-	v.clearEntry()
+	v.entryLen, v.space, v.tooLong = 0, false, false
 }
 
 func (v *values) endPin(entry []byte) {

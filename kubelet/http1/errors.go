@@ -22,7 +22,7 @@ var (
 	// long, or repeats a field that must be single. 400.
 	ErrHeader = &Error{400, "malformed or repeated header field"}
 	// ErrContentLength: Content-Length is no plain number of at most 9 digits,
-	// or repeated; a response may repeat the same value. 400.
+	// or repeated; a response may repeat it to the letter. 400.
 	ErrContentLength = &Error{400, "invalid or repeated Content-Length"}
 	// ErrSmuggling: both Content-Length and Transfer-Encoding are given. 400.
 	ErrSmuggling = &Error{400, "both Content-Length and Transfer-Encoding"}

@@ -210,7 +210,7 @@ func TestRequestReaderRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			buf := make([]byte, 512)
-			for size := 1; size <= min(len(test.in), 40); size++ {
+			for size := 1; size <= min(len(test.in), 20); size++ {
 				got, err := readRequest(buf, bySize(test.in, size))
 				if err != test.want || http1.StatusOf(err) != test.status {
 					t.Fatalf("by %d bytes: %+v, %v; want %v", size, got, err, test.want)

@@ -34,8 +34,8 @@ type ResponseReader struct {
 	phase     phase
 	noBody    bool // the request was HEAD
 	http10    bool
-	hasLength bool
 	chunked   bool
+	lengthLen uint8 // digits of Content-Length, 0 if there is none
 	digits    uint8 // of the chunk size
 	dateLen   uint8
 	date      [29]byte
@@ -74,8 +74,8 @@ func (r *ResponseReader) Reset(method string) {
 // startHead forgets the interim response read before, but not its size.
 func (r *ResponseReader) startHead() {
 	r.Status, r.RetryAfter, r.Close = 0, -1, false
-	r.phase, r.http10, r.hasLength, r.chunked = phaseStatusLine, false, false, false
-	r.dateLen, r.fields.length = 0, 0
+	r.phase, r.http10, r.chunked = phaseStatusLine, false, false
+	r.lengthLen, r.dateLen, r.fields.length = 0, 0, 0
 }
 
 // HeadDone reports whether the status line and header of a final response were read.
@@ -259,11 +259,7 @@ func (r *ResponseReader) takeField(name field, value []byte) error {
 	case fieldConnection:
 		r.Close = r.Close || listHas(value, "close")
 	case fieldContentLength:
-		length, ok := parseDecimal(value)
-		if !ok || r.hasLength && length != r.remaining {
-			return ErrContentLength
-		}
-		r.hasLength, r.remaining = true, length
+		return r.takeLength(value)
 	case fieldTransferEncoding:
 		if r.chunked || r.http10 || !equalFold(value, "chunked") {
 			return ErrTransferEncoding
@@ -278,6 +274,18 @@ func (r *ResponseReader) takeField(name field, value []byte) error {
 	}
 	return nil
 }
+
+// takeLength takes a Content-Length; another must be the same to the letter.
+func (r *ResponseReader) takeLength(value []byte) error {
+	length, ok := parseDecimal(value)
+	if !ok || r.hasLength() && (length != r.remaining || len(value) != int(r.lengthLen)) {
+		return ErrContentLength
+	}
+	r.remaining, r.lengthLen = length, uint8(len(value))
+	return nil
+}
+
+func (r *ResponseReader) hasLength() bool { return r.lengthLen > 0 }
 
 // retryAfter returns the seconds of a Retry-After field, -1 for a date.
 func retryAfter(value []byte) int {
@@ -297,15 +305,15 @@ func retryAfter(value []byte) int {
 // endHead finds out where the body ends (RFC 9112, section 6.3).
 func (r *ResponseReader) endHead() error {
 	switch {
-	case r.chunked && r.hasLength:
+	case r.chunked && r.hasLength():
 		return ErrSmuggling
 	case r.Status < 200:
 		r.startHead()
-	case r.noBody, r.Status == 204, r.Status == 304, r.hasLength && r.remaining == 0:
+	case r.noBody, r.Status == 204, r.Status == 304, r.hasLength() && r.remaining == 0:
 		r.phase = phaseDone
 	case r.chunked:
 		r.startChunk()
-	case r.hasLength:
+	case r.hasLength():
 		r.phase = phaseFixedBody
 	default:
 		r.phase = phaseUntilClose

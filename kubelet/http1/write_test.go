@@ -99,6 +99,7 @@ func TestRequestHeadRefuses(t *testing.T) {
 		"NUL in content type": {func(h *http1.RequestHead) { h.ContentType = "a\x00" }, http1.ErrHeader},
 		"CRLF in token":       {func(h *http1.RequestHead) { h.Authorization = "Bearer x\r\n" }, http1.ErrHeader},
 		"space around":        {func(h *http1.RequestHead) { h.Authorization = "Bearer " }, http1.ErrHeader},
+		"tab first":           {func(h *http1.RequestHead) { h.Authorization = "\tBearer x" }, http1.ErrHeader},
 		"extra with CRLF":     {func(h *http1.RequestHead) { h.Extra[0] = http1.Field{Name: "X", Value: "a\r\nb: c"} }, http1.ErrHeader},
 		"extra is no token":   {func(h *http1.RequestHead) { h.Extra[0] = http1.Field{Name: "X:", Value: "a"} }, http1.ErrHeader},
 		"extra frames":        {func(h *http1.RequestHead) { h.Extra[0] = http1.Field{Name: "transfer-Encoding", Value: "chunked"} }, http1.ErrHeader},

@@ -131,7 +131,6 @@ func (s *Server) read(now time.Duration, c *conn, p []byte) int {
 	switch {
 	case err != nil:
 		s.refuse(now, c, http1.StatusOf(err), explain(err))
-		return len(p)
 	case done:
 		s.answer(now, c)
 	}

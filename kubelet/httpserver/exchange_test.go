@@ -18,7 +18,7 @@ import (
 // targets has at least one for every GET route, and every way a response of the
 // mechanism itself can look.
 var targets = []string{
-	"/healthz", "/metrics", "/log", "/json?name=pico", "/array", "/notready", "/both", "/files/a?b=c", "/nothing",
+	"/healthz", "/metrics", "/log", "/json?name=pico", "/array", "/notready", "/both", "/files/a?b=c", "/nothing", "/sparse", "/late",
 	"/parts?n=1&size=0", "/parts?n=1&size=749", "/parts?n=1&size=762", "/parts?n=1&size=900", "/parts?n=2&size=1012", "/parts?n=9&size=333",
 	"/parts?n=1&size=1013", "/badtype", "/endless", "/nowhere", "/command",
 }
@@ -79,7 +79,7 @@ func TestPartialSends(t *testing.T) {
 	t.Parallel()
 	input := post("/command", "once")
 	for _, target := range targets {
-		if target != "/endless" { // slow by nature, and a plain 500
+		if target != "/endless" && target != "/sparse" { // slow by nature
 			input += request("GET", target)
 		}
 	}
@@ -112,12 +112,26 @@ func TestBodies(t *testing.T) {
 	if metrics.err != nil || len(lines) != 120 || lines[0] != metricLine+"100" || lines[119] != metricLine+"219" {
 		t.Errorf("/metrics: %d lines, error %v", len(lines), metrics.err)
 	}
-	if log := get("/log"); log.err != nil || !strings.HasSuffix(log.body, "line 200 sum 20100\n") || strings.Count(log.body, "\n") != 200 {
-		t.Errorf("/log: error %v, body ends in %q", log.err, log.body[max(0, len(log.body)-40):])
+	for range 2 { // the cursor of one request is not that of the next
+		if log := get("/log"); log.err != nil || !strings.HasSuffix(log.body, "line 200 sum 20100\n") || strings.Count(log.body, "\n") != 200 {
+			t.Errorf("/log: error %v, body ends in %q", log.err, log.body[max(0, len(log.body)-40):])
+		}
 	}
 	var array []struct{ Part int }
 	if body := get("/array").body; json.Unmarshal([]byte(body), &array) != nil || len(array) != 120 || array[119].Part != 39 {
 		t.Errorf("/array: %d elements in %q", len(array), body)
+	}
+	if got := get("/sparse").body; got != strings.Repeat("here ", 5) {
+		t.Errorf("/sparse: %q", got)
+	}
+	if late := get("/late"); late.StatusCode != 200 || late.Header.Get("Content-Type") != "text/plain; charset=utf-8" || late.body != "xx" {
+		t.Errorf("/late: %d, %v, %q", late.StatusCode, late.Header, late.body)
+	}
+	if p := get("/parts?n=2&size=0&bigat=1&big=900"); p.body != strings.Repeat("b", 900) {
+		t.Errorf("/parts with an empty part 0: %d bytes, error %v", len(p.body), p.err)
+	}
+	if p := get("/parts?n=2&size=900"); p.body != strings.Repeat("a", 900)+strings.Repeat("b", 900) {
+		t.Errorf("/parts that do not fit beside the head: %d bytes, error %v", len(p.body), p.err)
 	}
 	if p := get("/parts?n=3&size=700"); p.body != strings.Repeat("a", 700)+strings.Repeat("b", 700)+strings.Repeat("c", 700) {
 		t.Errorf("/parts: %d bytes, error %v", len(p.body), p.err)
@@ -269,6 +283,25 @@ func TestSlowReadersLoseTheirPlaces(t *testing.T) {
 	output, _ := f.exchange(f.accept(t), request("GET", "/healthz"), whole, whole)
 	if got := parse(t, output, "GET")[0]; got.body != "ok" {
 		t.Errorf("afterwards: %q", output)
+	}
+}
+
+// TestWakeIsTheFirstDeadline, whichever connection has it.
+func TestWakeIsTheFirstDeadline(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, nil)
+	first, second := f.accept(t), f.accept(t)
+	f.exchange(second, request("GET", "/healthz"), whole, whole)
+	if got := f.Wake(); got != f.now+5*time.Second {
+		t.Errorf("Wake in %v, want 5s: connection 0 waits for its first request", got-f.now)
+	}
+	f.exchange(first, request("GET", "/healthz"), whole, whole)
+	if got := f.Wake(); got != f.now+15*time.Second {
+		t.Errorf("Wake in %v, want 15s: both are idle", got-f.now)
+	}
+	f.Receive(f.now, second, []byte("G"))
+	if got := f.Wake(); got != f.now+5*time.Second {
+		t.Errorf("Wake in %v, want 5s: connection 1 has begun a request", got-f.now)
 	}
 }
 

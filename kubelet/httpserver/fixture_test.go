@@ -39,6 +39,8 @@ func (f *fixture) routes() []httpserver.Route {
 		{Path: "/both", Get: get(serveHealth), Post: command},
 		{Path: "/files/*", Get: get(servePath)},
 		{Path: "/endless", Get: get(func(time.Duration, *httpserver.Request, int, *httpserver.Response) bool { return true })},
+		{Path: "/sparse", Get: get(serveSparse)},
+		{Path: "/late", Get: get(serveLate)},
 		{Path: "/badtype", Get: get(serveBadType)},
 		{Path: "/nothing", Get: get(func(_ time.Duration, _ *httpserver.Request, part int, _ *httpserver.Response) bool { return part < 3 })},
 	}
@@ -70,15 +72,17 @@ func serveMetrics(_ time.Duration, _ *httpserver.Request, part int, w *httpserve
 	return part < 119
 }
 
-// serveParts renders n parts; each has size bytes, but part bigat has big.
+// serveParts renders n parts; each has size bytes, but part bigat has big. Which
+// letter comes next, its cursor says.
 func serveParts(_ time.Duration, r *httpserver.Request, part int, w *httpserver.Response) bool {
 	size := queryInt(r, "size")
 	if at, ok := r.QueryValue(make([]byte, 0, 8), "bigat"); ok && string(at) == strconv.Itoa(part) {
 		size = queryInt(r, "big")
 	}
 	for range size {
-		w.Byte('a' + byte(part%26))
+		w.Byte('a' + byte(r.State[0]%26))
 	}
+	r.State[0]++
 	return part+1 < queryInt(r, "n")
 }
 
@@ -137,6 +141,23 @@ func servePath(_ time.Duration, r *httpserver.Request, _ int, w *httpserver.Resp
 	w.Byte('?')
 	w.Bytes(r.Query)
 	return false
+}
+
+// serveSparse has something in one part of 600.
+func serveSparse(_ time.Duration, _ *httpserver.Request, part int, w *httpserver.Response) bool {
+	if part%600 == 599 {
+		w.String("here ")
+	}
+	return part < 2999
+}
+
+// serveLate sets in part 1 what only part 0 may.
+func serveLate(_ time.Duration, _ *httpserver.Request, part int, w *httpserver.Response) bool {
+	if part == 1 {
+		w.Status, w.ContentType = 404, "text/late"
+	}
+	w.String("x")
+	return part == 0
 }
 
 func serveBadType(_ time.Duration, _ *httpserver.Request, _ int, w *httpserver.Response) bool {

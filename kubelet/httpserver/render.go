@@ -25,22 +25,19 @@ func (s *Server) reply(now time.Duration, c *conn, head *http1.ResponseHead) {
 
 // fail makes s.body the answer to a request whose handler did not cope.
 func (s *Server) fail() {
-	s.body.base = 0
 	WriteStatus(&s.body, 500, Reason(500), "the kubelet could not render the response into its buffer")
 }
 
 // serve sends the parts of a route's Handler that fit behind the head. If they
 // are all, their length is known; else the body is chunked, or with HTTP/1.0
-// ends with the connection. If not even part 0 fits, the head goes alone, once
-// it is sure that part 0 fits into a buffer of its own.
+// ends with the connection. If nothing fits, the head goes alone, once it is
+// sure that the part fits into a buffer of its own.
 func (s *Server) serve(now time.Duration, c *conn, head *http1.ResponseHead) {
 	space := c.space(headSpace)
 	n, ok := s.fill(now, c, chunkBody(space))
 	if !ok {
-		c.restart()
 		_, ok = s.fill(now, c, chunkBody(c.space(0)))
-		n, c.more = 0, true
-		c.restart()
+		n, c.part, c.state, c.more = 0, 0, [2]uint64{}, true
 	}
 	if !ok || !s.body.sendable() {
 		c.more = false
@@ -86,9 +83,6 @@ func seal(space []byte, n int) []byte {
 
 // pend makes the first n bytes of the response buffer pending.
 func (c *conn) pend(n int) { c.start, c.end = 0, int32(n) }
-
-// restart makes fill begin with part 0.
-func (c *conn) restart() { c.part, c.state = 0, [2]uint64{} }
 
 // fill appends as many of c's next parts to buf as fit, and returns their
 // length. It is not ok if it got nowhere.

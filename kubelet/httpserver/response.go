@@ -104,6 +104,10 @@ func (w *Response) Extend(b []byte) {
 	w.Bytes(b) // onto itself, unless append outgrew the buffer
 }
 
+// Reserve tells whether n more bytes fit. If not, the part counts as one that
+// does not fit, as if they had been written.
+func (w *Response) Reserve(n int) bool { return w.room(n) }
+
 // Len returns the number of bytes in the response, with the parts before this
 // one that are still in the buffer.
 func (w *Response) Len() int {

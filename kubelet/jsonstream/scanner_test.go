@@ -241,12 +241,29 @@ func TestScannerNumberSize(t *testing.T) {
 func TestScannerParts(t *testing.T) {
 	t.Parallel()
 	units := []string{"a", `\n`, "é", "€", "😀", `\ud83d\ude00`, `\ud83d`, "\xff", "\xf0\x9f\x98", `\u20ac`}
+	lengths := []int{1, 2, 300}
+	for _, decoded := range []int{1, 2, 3, 4, 9} { // bytes that a unit decodes to
+		for length := jsonstream.PartSize/decoded - 4; length <= jsonstream.PartSize/decoded+1; length++ {
+			lengths = append(lengths, length)
+		}
+	}
 	for _, unit := range units {
 		for lead := range 4 {
-			for length := 1; length < 300; length++ {
-				in := `"` + strings.Repeat("x", lead) + strings.Repeat(unit, length) + `"`
-				checkParts(t, in)
+			for _, length := range lengths {
+				checkParts(t, `"`+strings.Repeat("x", lead)+strings.Repeat(unit, length)+`"`)
 			}
+		}
+	}
+}
+
+func TestScannerLongKey(t *testing.T) {
+	t.Parallel()
+	key := strings.Repeat("k€", 200)
+	want := []item{{jsonstream.BeginObject, "", 0}, {jsonstream.Key, key, 1}, {jsonstream.String, key, 1}, {jsonstream.EndObject, "", 0}}
+	in := `{"` + key + `":"` + key + `"}`
+	for size := 1; size <= 150; size++ {
+		if items, err := scan([]byte(in), size); err != nil || !slices.Equal(items, want) {
+			t.Fatalf("by %d bytes: %v, %v", size, items, err)
 		}
 	}
 }

@@ -39,6 +39,15 @@ func TestWriterValues(t *testing.T) {
 			w.String("x")
 			w.EndArray()
 		}, `[true,false,{"a":1.5},[],"x"]`},
+		"array after object": {func(w *jsonstream.Writer) {
+			w.BeginArray()
+			w.BeginObject()
+			w.EndObject()
+			w.BeginArray()
+			w.Int(1)
+			w.EndArray()
+			w.EndArray()
+		}, `[{},[1]]`},
 		"members": {func(w *jsonstream.Writer) {
 			w.BeginObject()
 			w.StringMember("a\n", "b")

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 )
 
 func newRing(size int) *Ring {
@@ -70,13 +71,13 @@ func checkNewest(t *testing.T, r *Ring, written []string) {
 	}
 }
 
-// TestWrapAround writes every sequence of six records of three sizes into
+// TestWrapAround writes every sequence of five records of three sizes into
 // every small buffer.
 func TestWrapAround(t *testing.T) {
 	t.Parallel()
-	const records, sizes = 6, 3
-	for size := MinBuffer; size <= 120; size++ {
-		for sequence := range 729 { // sizes to the power of records
+	const records, sizes = 5, 3
+	for size := MinBuffer; size <= 110; size++ {
+		for sequence := range 243 { // sizes to the power of records
 			r := newRing(size)
 			var written []string
 			for i, s := 0, sequence; i < records; i, s = i+1, s/sizes {
@@ -215,6 +216,13 @@ func TestAllocations(t *testing.T) {
 	}
 	if !bytes.Contains(line, []byte(`bytes="some\nbytes"`)) {
 		t.Errorf("read back %s", line)
+	}
+}
+
+func TestSizeOfRing(t *testing.T) {
+	t.Parallel()
+	if size := unsafe.Sizeof(Ring{}); size > 192 {
+		t.Errorf("a Ring without its buffer takes %d bytes, want at most 192", size)
 	}
 }
 

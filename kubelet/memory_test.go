@@ -1,0 +1,192 @@
+// Copyright The picolet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package kubelet
+
+import (
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+	"unsafe"
+)
+
+// The promise of the README: a kubelet with all its buffers in under 32 KB.
+const maxKubelet = 32 << 10
+
+// heapOf measures what n kubelets with default configuration keep on the heap.
+func heapOf(t testing.TB, n int) uint64 {
+	keep := make([]*Kubelet, n)
+	c := newTestBoard().config()
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for i := range keep {
+		keep[i] = new(Kubelet)
+		if err := keep[i].Configure(c); err != nil {
+			t.Fatal(err)
+		}
+		keep[i].Start(0)
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	runtime.KeepAlive(keep)
+	return (after.HeapAlloc - before.HeapAlloc) / uint64(n)
+}
+
+func TestHeapOfOneKubelet(t *testing.T) {
+	got := heapOf(t, 200)
+	t.Logf("%d bytes on the heap, of which %d in the struct", got, unsafe.Sizeof(Kubelet{}))
+	if got > maxKubelet {
+		t.Errorf("a kubelet takes %d bytes, want at most %d", got, maxKubelet)
+	}
+}
+
+func BenchmarkHeapOfOneKubelet(b *testing.B) {
+	for b.Loop() {
+		b.ReportMetric(float64(heapOf(b, 200)), "heap-B/kubelet")
+	}
+}
+
+// steady answers what a registered kubelet asks, without allocating.
+type steady struct {
+	k      *Kubelet
+	now    time.Duration
+	status []byte
+	lease  []byte
+	buf    [1024]byte
+}
+
+func newSteady(t testing.TB, freq time.Duration) *steady {
+	r := newRig(t, func(c *Config) { c.NodeStatusReportFrequency = freq; c.ConfigMaps = []ObjectName{} })
+	r.ready()
+	return &steady{
+		k: r.k, now: r.now,
+		status: r.response(200, "", createdNode),
+		lease:  r.response(200, "", createdLease),
+	}
+}
+
+// untilRequest lets time pass until a request waits, and tells its size.
+func (s *steady) untilRequest(t testing.TB) (path string, size int) {
+	for range 100 {
+		if p := s.k.Pending(StreamAPI); len(p) > 0 {
+			return string(p[:min(len(p), 40)]), len(p)
+		}
+		s.now = max(s.now, s.k.Output().Wake)
+		s.k.Tick(s.now)
+	}
+	t.Fatal("no request")
+	return "", 0
+}
+
+// answer takes the request and answers it.
+func (s *steady) answer() {
+	p := s.k.Pending(StreamAPI)
+	body := s.lease
+	if !strings.Contains(unsafe.String(&p[0], len(p)), "/leases/") {
+		body = s.status
+	}
+	s.k.Sent(s.now, StreamAPI, len(p))
+	s.k.Receive(s.now, StreamAPI, body)
+	s.k.Output()
+}
+
+func TestHeartbeatAllocatesNothing(t *testing.T) {
+	s := newSteady(t, 10*time.Second)
+	statuses, leases := 0, 0
+	n := testing.AllocsPerRun(200, func() {
+		for len(s.k.Pending(StreamAPI)) == 0 {
+			s.now = max(s.now, s.k.Output().Wake)
+			s.k.Tick(s.now)
+		}
+		if s.k.client.op == patchStatus {
+			statuses++
+		} else {
+			leases++
+		}
+		s.answer()
+	})
+	if n != 0 {
+		t.Errorf("%v allocations a heartbeat", n)
+	}
+	if statuses < 50 || leases < 50 {
+		t.Errorf("only %d statuses and %d leases were seen", statuses, leases)
+	}
+}
+
+func TestScrapeAllocatesNothing(t *testing.T) {
+	s := newSteady(t, time.Minute)
+	conn, ok := s.k.Accept(s.now)
+	if !ok {
+		t.Fatal("not accepted")
+	}
+	for _, path := range []string{"/metrics", "/metrics/resource", "/healthz", "/readyz?verbose=1", "/stats/summary",
+		"/pods", "/spec", "/configz", "/logs", "/pico/status", "/pico/memory", "/pico/gpio"} {
+		request := []byte("GET " + path + " HTTP/1.1\r\nHost: pico-1\r\n\r\n")
+		bytes := 0
+		n := testing.AllocsPerRun(20, func() {
+			s.now += time.Second // within the rate limit
+			bytes = 0
+			s.k.Receive(s.now, conn, request)
+			for p := s.k.Pending(conn); len(p) > 0; p = s.k.Pending(conn) {
+				bytes += copy(s.buf[:], p)
+				s.k.Sent(s.now, conn, len(p))
+			}
+		})
+		if n != 0 || bytes < 50 {
+			t.Errorf("%s: %v allocations for %d bytes", path, n, bytes)
+		}
+	}
+}
+
+// The sizes that the README shows: requests as they go over the wire.
+func TestBytesOnTheWire(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil)
+	r.k.Opened(0, StreamAPI)
+	sizes := map[operation]int{}
+	bodies := map[operation]int{}
+	answers := map[operation][]byte{
+		getNode: r.response(404, "", notFoundBody), createNode: r.response(201, "", createdNode),
+		getLease: r.response(404, "", notFoundBody), createLease: r.response(201, "", createdLease),
+		renewLease: r.response(200, "", createdLease), patchStatus: r.response(200, "", createdNode),
+		createEvent: r.response(201, "", `{}`),
+	}
+	for range 200 {
+		p := r.k.Pending(StreamAPI)
+		if len(p) == 0 {
+			r.now = max(r.now, r.k.Output().Wake)
+			r.k.Tick(r.now)
+			continue
+		}
+		op := r.k.client.op
+		head := strings.Index(string(p), "\r\n\r\n") + 4
+		sizes[op], bodies[op] = len(p), len(p)-head
+		r.k.Sent(r.now, StreamAPI, len(p))
+		r.k.Receive(r.now, StreamAPI, answers[op])
+		if r.now > 6*time.Minute {
+			break
+		}
+	}
+	for op := range answers {
+		t.Logf("%-14s %4d bytes, of which %4d body", op, sizes[op], bodies[op])
+		if sizes[op] == 0 {
+			t.Errorf("%s was never asked", op)
+		}
+	}
+	if bodies[createNode] > 2000 {
+		t.Errorf("the Node object has %d bytes, want less than 2 KB", bodies[createNode])
+	}
+}
+
+func BenchmarkHeartbeat(b *testing.B) {
+	s := newSteady(b, 5*time.Minute)
+	_, size := s.untilRequest(b)
+	b.ReportAllocs()
+	b.ReportMetric(float64(size), "lease-B")
+	for b.Loop() {
+		s.untilRequest(b)
+		s.answer()
+	}
+}
