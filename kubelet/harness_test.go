@@ -299,10 +299,10 @@ func (r *rig) ready() {
 	r.reply(StreamAPI, 201, createdNode)
 	r.reply(StreamAPI, 404, notFoundBody)
 	r.reply(StreamAPI, 201, createdLease)
-	for r.k.events.n > 0 {
+	for i := 0; r.k.events.n > 0 && i < 2*maxEvents; i++ {
 		r.reply(StreamAPI, 201, `{"kind":"Event"}`)
 	}
 	if r.k.registered != done || r.k.lease != keepLease {
-		r.t.Fatalf("not ready:\n%s", r.said.String())
+		r.t.Fatalf("not ready:\n%s\n%s", r.said.String(), r.logText())
 	}
 }

@@ -177,7 +177,9 @@ func (k *Kubelet) Receive(now time.Duration, s Stream, p []byte) int {
 }
 
 // Accept tells that a client connected to the kubelet port. It returns the
-// stream's number; if ok is false, all are taken: the caller sends Busy and
+// stream's number, which may be that of an idle connection that had to make
+// room: the caller closes that one first, without calling Closed. If ok is
+// false, all are taken: the caller sends Busy and
 // closes.
 func (k *Kubelet) Accept(now time.Duration) (s Stream, ok bool) {
 	conn, ok := k.server.Accept(now)

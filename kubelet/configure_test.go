@@ -1,0 +1,173 @@
+// Copyright The picolet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package kubelet
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/picolet/picolet/board"
+)
+
+func TestConfigureRefuses(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", 64)
+	for _, test := range []struct {
+		name   string
+		change func(c *Config)
+		want   error
+	}{
+		{"defaults", func(*Config) {}, nil},
+		{"no name", func(c *Config) { c.NodeName = "" }, ErrNodeName},
+		{"capital letters", func(c *Config) { c.NodeName = "Pico" }, ErrNodeName},
+		{"path in name", func(c *Config) { c.NodeName = "a/../b" }, ErrNodeName},
+		{"long name", func(c *Config) { c.NodeName = long }, ErrNodeName},
+		{"dots", func(c *Config) { c.NodeName = "pico-1.lab.example" }, nil},
+		{"no host", func(c *Config) { c.Host = "" }, ErrHost},
+		{"line break in host", func(c *Config) { c.Host = "a\r\nX: y" }, ErrHost},
+		{"no version", func(c *Config) { c.Version = "" }, ErrVersion},
+		{"no sensors", func(c *Config) { c.Board.Sensors = nil }, ErrBoard},
+		{"no board ID", func(c *Config) { c.Board.Facts.ID = "" }, ErrBoard},
+		{"odd board ID", func(c *Config) { c.Board.Facts.ID = "a b" }, ErrBoard},
+		{"long fact", func(c *Config) { c.Board.Facts.OSImage = long + "x" }, ErrBoard},
+		{"line break in token", func(c *Config) { c.Token = "a\nb" }, ErrToken},
+		{"bad label key", func(c *Config) { c.Labels = []Label{{"a b", "c"}} }, ErrLabels},
+		{"bad label value", func(c *Config) { c.Labels = []Label{{"a", "-"}} }, ErrLabels},
+		{"nine labels", func(c *Config) { c.Labels = make([]Label, 9) }, ErrLabels},
+		{"bad os", func(c *Config) { c.OS = "a b" }, ErrLabels},
+		{"bad quantity", func(c *Config) { c.Memory = "lots" }, ErrQuantity},
+		{"negative quantity", func(c *Config) { c.CPU = "-1" }, ErrQuantity},
+		{"port", func(c *Config) { c.Port = 65536 }, ErrPort},
+		{"five ConfigMaps", func(c *Config) { c.ConfigMaps = make([]ObjectName, 5) }, ErrConfigMaps},
+		{"ConfigMap without name", func(c *Config) { c.ConfigMaps = []ObjectName{{"default", ""}} }, ErrConfigMaps},
+		{"report too often", func(c *Config) { c.NodeStatusReportFrequency = 9 * time.Second }, ErrIntervals},
+		{"report every 10 s", func(c *Config) { c.NodeStatusReportFrequency = 10 * time.Second }, nil},
+		{"lease too short", func(c *Config) { c.LeaseDuration = time.Second }, ErrIntervals},
+		{"no seed", func(c *Config) { c.Seed = 0 }, ErrSeed},
+		{"address", func(c *Config) { c.Address = "pico.lab" }, ErrAddress},
+		{"server token", func(c *Config) { c.ServerToken = "a b" }, nil},
+	} {
+		c := newTestBoard().config()
+		test.change(&c)
+		if err := c.Validate(); err != test.want {
+			t.Errorf("%s: Validate says %v, want %v", test.name, err, test.want)
+		}
+		if test.want == nil {
+			continue
+		}
+		if err := new(Kubelet).Configure(c); err != test.want {
+			t.Errorf("%s: Configure says %v, want %v", test.name, err, test.want)
+		}
+	}
+}
+
+// A configuration at the limits of everything must still fit its buffers.
+func TestLongestConfigurationWorks(t *testing.T) {
+	t.Parallel()
+	x := func(n int) string { return strings.Repeat("x", n) }
+	r := newRig(t, func(c *Config) {
+		c.NodeName = x(63)
+		c.Host, c.Token, c.Version = x(255), x(4096), x(63)
+		c.OS, c.Arch, c.InstanceType = x(63), x(63), x(63)
+		c.CPU, c.Memory = strings.Repeat("9", 19), strings.Repeat("9", 18)+"Ki"
+		for i := range MaxLabels {
+			c.Labels = append(c.Labels, Label{x(50) + "." + x(50) + "/" + x(17) + itoa(i), x(63)})
+		}
+		f := &c.Board.Facts
+		f.Model, f.ID, f.SystemUUID, f.BootID, f.KernelVersion = x(63), x(63), x(64), strings.Repeat("\xff", 64), x(64)
+		f.OSImage, f.ResetReason = strings.Repeat("\x01", 64), x(64)
+		c.ConfigMaps = []ObjectName{{x(63), strings.Repeat(x(63)+".", 3) + x(61)}}
+		for range MaxConfigMaps - 1 {
+			c.ConfigMaps = append(c.ConfigMaps, c.ConfigMaps[0])
+		}
+	})
+	r.k.SetAddress(0, "1234:1234:1234:1234:1234:1234:255.255.255.255")
+	r.board.readings = board.Readings{HeapUsed: 100, HeapTotal: 100, FlashUsed: 100, FlashTotal: 100} // the longer texts
+	r.k.resetting, r.k.resetAt = true, never
+	r.ready()
+	r.open(StreamWatch)
+	r.reply(StreamWatch, 200, `{"kind":"ConfigMapList","metadata":{"resourceVersion":"18446744073709551615"},"items":[]}`)
+	if r.k.watchers[0].op != watchConfigMap {
+		t.Errorf("no watch:\n%s", r.logText())
+	}
+	if log := r.logText(); strings.Contains(log, "does not fit") {
+		t.Errorf("the log says\n%s", log)
+	}
+}
+
+// The forms of names are those of Kubernetes, on whatever the fuzzer finds.
+func FuzzNames(f *testing.F) {
+	for _, s := range []string{"", "a", "a.b", "a..b", "-a", "a-", "A", "a/b", "a.b/c_d", "/a", "a/", "x y", "é", strings.Repeat("a", 64)} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if len(s) > 110 {
+			return
+		}
+		if got, want := isSubdomain(s, 253), len(validation.IsDNS1123Subdomain(s)) == 0; got != want && !longLabel(s) {
+			t.Errorf("isSubdomain(%q) = %v", s, got)
+		}
+		if got, want := isLabelValue(s), len(validation.IsValidLabelValue(s)) == 0; got != want {
+			t.Errorf("isLabelValue(%q) = %v", s, got)
+		}
+		prefix, _, _ := strings.Cut(s, "/")
+		if got, want := isLabelKey(s), len(validation.IsQualifiedName(s)) == 0; got != want && !longLabel(prefix) {
+			t.Errorf("isLabelKey(%q) = %v", s, got)
+		}
+	})
+}
+
+// longLabel tells whether a DNS label is longer than DNS allows, which the
+// API machinery lets pass in subdomains and the kubelet does not.
+func longLabel(s string) bool {
+	for label := range strings.SplitSeq(s, ".") {
+		if len(label) > 63 {
+			return true
+		}
+	}
+	return false
+}
+
+func TestRetry(t *testing.T) {
+	t.Parallel()
+	rand := random(1)
+	var r retry
+	now := time.Duration(0)
+	for i, limit := range []time.Duration{100, 200, 400, 800, 1600, 3200, 6400, 7000, 7000} {
+		r.fail(now, quickDelay, quickDelayMax, &rand)
+		limit *= time.Millisecond
+		if wait := r.at - now; wait < limit/2 || wait > limit {
+			t.Errorf("failure %d: waits %v, want %v to %v", i+1, wait, limit/2, limit)
+		}
+		if r.ready(r.at-1) || !r.ready(r.at) {
+			t.Errorf("failure %d: ready at the wrong time", i+1)
+		}
+		now = r.at
+	}
+	for range 100000 {
+		r.fail(now, quickDelay, quickDelayMax, &rand) // must not overflow
+	}
+	if wait := r.at - now; wait < quickDelayMax/2 || wait > quickDelayMax {
+		t.Errorf("after many failures it waits %v", wait)
+	}
+	if r.succeed(); !r.ready(0) {
+		t.Error("not ready after a success")
+	}
+}
+
+func TestLeaseJitter(t *testing.T) {
+	t.Parallel()
+	rand := random(7)
+	low, high := time.Hour, time.Duration(0)
+	for range 10000 {
+		d := rand.around(10*time.Second, 40)
+		low, high = min(low, d), max(high, d)
+	}
+	if low < 9600*time.Millisecond || high > 10400*time.Millisecond || high-low < 700*time.Millisecond {
+		t.Errorf("renewals come every %v to %v, want 10s ±4%%", low, high)
+	}
+}
