@@ -52,6 +52,7 @@ type Answer struct {
 	node  *node.Node
 	path  [4]field // what the keys at depths 1 to 4 are
 	label int8     // which of the node's labels the value belongs to, -1: none
+	parts bool     // the last token was a part of a long key or string
 }
 
 // Reset makes a ready for the next answer about n.
@@ -130,21 +131,22 @@ func (a *Answer) Feed(p []byte) {
 		case tok.Kind == jsonstream.NeedMore:
 			return
 		case tok.Kind == jsonstream.Key:
-			a.key(tok)
+			a.key(tok, tok.More || a.parts)
 		case tok.Kind == jsonstream.String:
-			a.value(tok)
+			a.value(tok, tok.More || a.parts)
 		}
+		a.parts = tok.More
 	}
 }
 
-// key notes a key; one that came in parts is too long to be of interest.
-func (a *Answer) key(tok jsonstream.Token) {
+// key notes a key; one that comes in parts is too long to be of interest.
+func (a *Answer) key(tok jsonstream.Token, parts bool) {
 	depth := tok.Depth - 1
 	if depth < 0 || depth >= len(a.path) {
 		return
 	}
 	f := fieldOf(tok.Text)
-	if tok.More {
+	if parts {
 		f = other
 	}
 	a.path[depth] = f
@@ -153,7 +155,7 @@ func (a *Answer) key(tok jsonstream.Token) {
 	}
 	a.label = -1
 	switch {
-	case tok.More || depth != 2:
+	case parts || depth != 2:
 	case a.at(metadata, labels):
 		a.label = a.labelIndex(tok.Text)
 	case a.at(status, capacity):
@@ -188,14 +190,14 @@ func (a *Answer) extendedResource(name []byte) {
 	}
 }
 
-// value takes a string. Parts of a long one are each too long to be of use,
-// but for a message, of which the first is kept.
-func (a *Answer) value(tok jsonstream.Token) {
+// value takes a string. One that comes in parts is too long to be of use, but
+// for a message, of which the first part is kept.
+func (a *Answer) value(tok jsonstream.Token, parts bool) {
 	v := tok.Text
 	switch depth := tok.Depth; {
 	case depth == 1:
 		a.topValue(v)
-	case tok.More:
+	case parts:
 	case depth == 2:
 		a.secondValue(v)
 	case depth == 3 && a.label >= 0:
