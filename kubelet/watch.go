@@ -16,7 +16,7 @@ import (
 // How a ConfigMap is followed.
 const (
 	pollInterval   = 30 * time.Second // where a watch is refused
-	watchAgain     = 10 * time.Minute // after which a refused watch is tried again
+	watchAgain     = 2 * time.Minute  // after which a refused watch is tried again
 	watchTimeout   = 5 * time.Minute  // asked of the server; jittered by a tenth
 	watchGrace     = 30 * time.Second // for the server to end a watch by itself
 	maxVersionText = 20

@@ -1,0 +1,228 @@
+// Copyright The picolet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package picolet_test holds the rules that the folders of this module keep
+// towards one another. Each rule says why it is there.
+package picolet_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/picolet/picolet"
+
+// pkg is what go list says of a package, without its tests.
+type pkg struct {
+	ImportPath string
+	Dir        string
+	GoFiles    []string
+	Imports    []string
+}
+
+// room is the first folder of a package's path, "kubelet"; "" for others.
+func room(path string) string {
+	rest, ok := strings.CutPrefix(path, module+"/")
+	if !ok {
+		return ""
+	}
+	first, _, _ := strings.Cut(rest, "/")
+	return first
+}
+
+// packages lists the module. The list does not depend on this machine, but for
+// files that are built on some systems only.
+func packages(t *testing.T) []pkg {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-json=ImportPath,Dir,GoFiles,Imports", "./...").Output()
+	if err != nil {
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			t.Fatalf("go list: %v\n%s", err, exit.Stderr)
+		}
+		t.Fatalf("go list: %v", err)
+	}
+	var list []pkg
+	for d := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p pkg
+		if err := d.Decode(&p); errors.Is(err, io.EOF) {
+			return list
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, p)
+	}
+}
+
+// portable tells whether a package is compiled for boards.
+func portable(path string) bool {
+	return room(path) == "kubelet" || path == module+"/board"
+}
+
+// portableImports is all that the portable core may import of the standard
+// library. What these bring along themselves is the board's compiler's matter.
+var portableImports = map[string]string{
+	"bytes":           "comparing and searching, no allocation",
+	"encoding/binary": "byte order of stored records",
+	"errors":          "comparable errors",
+	"math":            "limits of integers",
+	"math/bits":       "bit sets",
+	"strconv":         "numbers to text without fmt",
+	"time":            "durations and dates; reading a clock is refused by another rule",
+	"unicode/utf8":    "JSON strings",
+	"unsafe":          "bytes as string for time.Parse, without a copy",
+}
+
+// whyNot gives the reason for imports that somebody is likely to add.
+var whyNot = map[string]string{
+	"context":       "the core has no goroutines to cancel: deadlines are times since boot",
+	"encoding/json": "costs 143 KB of flash and allocates; use kubelet/jsonstream",
+	"fmt":           "brings reflect and allocates; append to a buffer, use strconv",
+	"io":            "streams are the caller's: the core takes and gives bytes",
+	"log":           "use kubelet/logring",
+	"log/slog":      "costs 164 KB of flash; use kubelet/logring",
+	"net":           "TinyGo has none on the board: whoever drives the core dials",
+	"net/http":      "TinyGo has none on the board; use kubelet/http1",
+	"os":            "a board has no files: see board.Storage",
+	"reflect":       "bloats the firmware and allocates",
+	"regexp":        "costs 130 KB of flash",
+	"sync":          "one goroutine owns a kubelet",
+}
+
+func TestPortableCoreImportsNothingThatABoardLacks(t *testing.T) {
+	t.Parallel()
+	seen := 0
+	for _, p := range packages(t) {
+		if !portable(p.ImportPath) {
+			continue
+		}
+		seen++
+		for _, imp := range p.Imports {
+			if portable(imp) || portableImports[imp] != "" {
+				continue
+			}
+			why := whyNot[imp]
+			if why == "" {
+				why = "it is not on the list of what a board can afford; add it to portableImports with its reason"
+			}
+			t.Errorf("%s imports %s: %s", p.ImportPath, imp, why)
+		}
+	}
+	if seen < 8 {
+		t.Errorf("only %d packages of the core were found", seen)
+	}
+}
+
+// clocks are the functions of package time that read a clock or wait.
+var clocks = []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTimer", "NewTicker"}
+
+// The core is a function of state, input and time: whatever runs by itself in
+// it could not be tested by a transcript nor run by a polling firmware.
+func TestPortableCoreRunsNothingByItself(t *testing.T) {
+	t.Parallel()
+	for _, p := range packages(t) {
+		if !portable(p.ImportPath) {
+			continue
+		}
+		for _, name := range p.GoFiles {
+			inspectFile(t, filepath.Join(p.Dir, name), room(p.ImportPath)+"/"+name)
+		}
+	}
+}
+
+func inspectFile(t *testing.T, path, shown string) {
+	t.Helper()
+	fset := token.NewFileSet()
+	file, err := parser.ParseFile(fset, path, nil, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ast.Inspect(file, func(n ast.Node) bool {
+		what := ""
+		switch n := n.(type) {
+		case *ast.GoStmt:
+			what = "starts a goroutine"
+		case *ast.ChanType, *ast.SelectStmt, *ast.SendStmt:
+			what = "uses channels"
+		case *ast.MapType:
+			what = "uses a map, which allocates"
+		case *ast.SelectorExpr:
+			if x, ok := n.X.(*ast.Ident); ok && x.Name == "time" && slices.Contains(clocks, n.Sel.Name) {
+				what = "reads a clock: time." + n.Sel.Name
+			}
+		case *ast.CallExpr:
+			if f, ok := n.Fun.(*ast.Ident); ok && (f.Name == "panic" || f.Name == "recover" || f.Name == "println") {
+				what = "calls " + f.Name + ", from which a board does not come back"
+			}
+		}
+		if what != "" {
+			t.Errorf("%s:%d %s", shown, fset.Position(n.Pos()).Line, what)
+		}
+		return true
+	})
+}
+
+// below says which rooms a room may import. Nothing imports cmd and e2e.
+var below = map[string]struct {
+	rooms []string
+	why   string
+}{
+	"board":   {nil, "hardware knows no kubelet"},
+	"kubelet": {[]string{"board"}, "the core asks of hardware and of nothing else"},
+	"link":    {nil, "byte streams know not what runs over them"},
+	"gateway": {nil, "the gateway sees what is on the wire; it shares no code with boards, so that it trusts none"},
+	"cluster": {nil, "it starts a control plane, whoever asks"},
+	"deploy":  {nil, "manifests and their application"},
+	"fleet":   {[]string{"kubelet", "link", "board"}, "it drives kubelets over links"},
+	"cmd":     {[]string{"board", "kubelet", "link", "gateway", "cluster", "deploy", "fleet"}, "it wires the rooms together"},
+	"e2e":     {[]string{"board", "kubelet", "link", "gateway", "cluster", "deploy", "fleet"}, "it tries them together"},
+}
+
+func TestRoomsImportOnlyDownwards(t *testing.T) {
+	t.Parallel()
+	for _, p := range packages(t) {
+		from := room(p.ImportPath)
+		rule, known := below[from]
+		if !known && p.ImportPath != module {
+			t.Errorf("%s is in no room: give it one in this test, with the reason", p.ImportPath)
+		}
+		for _, imp := range p.Imports {
+			if to := room(imp); to != "" && to != from && !slices.Contains(rule.rooms, to) {
+				t.Errorf("%s imports %s, but %s: %s", p.ImportPath, imp, from, rule.why)
+			}
+		}
+	}
+}
+
+// A control plane in the root module would make everybody who imports a
+// kubelet download all of Kubernetes.
+func TestRootModuleIsFreeOfKubernetesItself(t *testing.T) {
+	t.Parallel()
+	for _, p := range packages(t) {
+		for _, imp := range p.Imports {
+			if strings.HasPrefix(imp, "k8s.io/kubernetes") || strings.HasPrefix(imp, "k8s.io/apiserver") {
+				t.Errorf("%s imports %s, which belongs to the module controlplane", p.ImportPath, imp)
+			}
+		}
+	}
+}
+
+// Packages are named for what they provide.
+func TestPackageNames(t *testing.T) {
+	t.Parallel()
+	for _, p := range packages(t) {
+		if name := filepath.Base(p.ImportPath); slices.Contains([]string{"util", "utils", "common", "helpers", "misc", "base", "internal"}, name) {
+			t.Errorf("%s: a package named %s says nothing of what is in it", p.ImportPath, name)
+		}
+	}
+}
