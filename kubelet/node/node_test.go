@@ -116,7 +116,9 @@ func TestWriteNode(t *testing.T) {
 func TestNodeInfoHasAllFields(t *testing.T) {
 	t.Parallel()
 	n := &Node{Spec: Spec{Name: "a"}}
-	var got struct{ Status struct{ NodeInfo map[string]string } }
+	var got struct {
+		Status struct{ NodeInfo map[string]string }
+	}
 	if err := json.Unmarshal(write(t, func(w *jsonstream.Writer) { n.WriteStatusPatch(w, 0) }), &got); err != nil {
 		t.Fatal(err)
 	}
