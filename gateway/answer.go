@@ -1,0 +1,117 @@
+// Copyright The picolet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// writeTimeout bounds the writing of one answer, or one event, to a board.
+const writeTimeout = 15 * time.Second
+
+// retryUpstream is the Retry-After, in seconds, of answers that say that the
+// API server cannot be asked.
+const retryUpstream = 5
+
+// forward asks the API server on behalf of a node, and hands its answer on.
+func (g *Gateway) forward(w http.ResponseWriter, r *http.Request, c *call, body []byte) *refusal {
+	path, query := c.target()
+	req := request{method: c.op.method, path: path, query: query, node: c.node, body: body}
+	if c.op.body != nil {
+		contentType, refused := bodyType(r.Header, c.op)
+		if refused != nil {
+			return refused
+		}
+		req.contentType = contentType
+	}
+	a, err := g.upstream.do(r.Context(), req)
+	if err != nil {
+		return g.upstreamFailure(c, err)
+	}
+	if refused := g.judge(c, a); refused != nil {
+		return refused
+	}
+	a.write(w)
+	return nil
+}
+
+// judge tells refusals of the gateway's own identity from refusals of the
+// node's. A board can do nothing about the former: it is told to come again.
+func (g *Gateway) judge(c *call, a *answer) *refusal {
+	switch {
+	case a.code == http.StatusUnauthorized:
+		g.rightsLost("the API server does not take the gateway's own credentials: renew its token or certificate")
+		return ownRightsMissing()
+	case a.code == http.StatusForbidden && aboutImpersonation(a.body):
+		g.rightsLost("the API server does not let the gateway act for nodes: apply deploy/rbac.yaml")
+		return ownRightsMissing()
+	case a.code == http.StatusForbidden:
+		g.log.Warn("API server refused the node's own request", "node", c.node, "operation", c.op.name, "answer", excerpt(a.body))
+	}
+	return nil
+}
+
+// aboutImpersonation reports whether a 403 turned the gateway away, not the node
+// it acts for. Only the API server's own words are looked at: what a board wrote
+// may be quoted behind them.
+func aboutImpersonation(body []byte) bool {
+	var s metav1.Status
+	if json.Unmarshal(body, &s) != nil {
+		return false
+	}
+	_, why, _ := strings.Cut(s.Message, " is forbidden: ")
+	who, ok := strings.CutPrefix(why, `User "`)
+	_, cannot, _ := strings.Cut(who, `" cannot `)
+	return ok && strings.HasPrefix(cannot, "impersonate")
+}
+
+func ownRightsMissing() *refusal {
+	r := refuse(http.StatusBadGateway, "own_rights", "the gateway lacks rights at the API server; its log says which")
+	r.retryAfter = retryUpstream
+	return r
+}
+
+func excerpt(body []byte) string { return string(body[:min(len(body), 512)]) }
+
+func (g *Gateway) upstreamFailure(c *call, err error) *refusal {
+	var r *refusal
+	switch {
+	case errors.Is(err, errBusy):
+		r = refuse(http.StatusTooManyRequests, "busy", "%v; try again", err)
+		r.retryAfter = 1
+		return r
+	case errors.Is(err, errTooLarge):
+		r = refuse(http.StatusBadGateway, "answer_size", "%v", err)
+	case errors.Is(err, context.DeadlineExceeded):
+		r = refuse(http.StatusGatewayTimeout, "upstream_timeout", "the API server did not answer within %v", upstreamTimeout)
+	default:
+		r = refuse(http.StatusBadGateway, "upstream", "the API server cannot be reached")
+	}
+	r.retryAfter = retryUpstream
+	if !errors.Is(err, context.Canceled) { // the board has gone
+		g.log.Warn("Request to API server failed", "node", c.node, "operation", c.op.name, "err", err)
+	}
+	return r
+}
+
+// write hands an answer on with a short head: boards have little room for one.
+func (a *answer) write(w http.ResponseWriter) {
+	h := w.Header()
+	for name, value := range map[string]string{"Content-Type": a.contentType, "Retry-After": a.retryAfter, "Date": a.date} {
+		if value != "" {
+			h.Set(name, value)
+		}
+	}
+	h.Set("Content-Length", strconv.Itoa(len(a.body)))
+	w.WriteHeader(a.code)
+	_, _ = w.Write(a.body) // a board that is gone needs no answer
+}

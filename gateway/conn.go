@@ -1,0 +1,130 @@
+// Copyright The picolet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// boardListener accepts boards' connections: a bounded number, each of them
+// watched over for its framing and for a peer that is gone.
+type boardListener struct {
+	net.Listener
+	gateway *Gateway
+}
+
+// keepAlive finds a board that lost its power within about 30 s, so that its
+// connections do not hold its node's name any longer.
+var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}
+
+// Accept returns the next connection that is within bounds.
+func (l *boardListener) Accept() (net.Conn, error) {
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if l.gateway.connections.Load() >= int64(l.gateway.config.MaxConnections) {
+			l.gateway.metrics.refused.WithLabelValues("connections").Inc()
+			_ = c.Close()
+			continue
+		}
+		l.gateway.connections.Add(1)
+		if tcp, ok := c.(*net.TCPConn); ok {
+			_ = tcp.SetKeepAliveConfig(keepAlive) // a connection without it is only found dead later
+		}
+		return &boardConn{Conn: c, gateway: l.gateway}, nil
+	}
+}
+
+// boardConn is one connection of a board. It is bound to one node at most.
+type boardConn struct {
+	net.Conn
+	gateway *Gateway
+	framer  framer
+	loud    atomic.Bool // a refusal was logged: further ones are not
+	close   sync.Once
+
+	// node is written by the connection's handlers, which run one at a time, and
+	// read by Close.
+	mu     sync.Mutex
+	node   string
+	closed bool
+}
+
+// Read passes on only well-framed requests. After a framing error it does not
+// wait for more: net/http reads on where the error follows a part of a line.
+func (c *boardConn) Read(p []byte) (int, error) {
+	if c.framer.state == broken {
+		return 0, errFraming
+	}
+	n, err := c.Conn.Read(p)
+	good, ferr := c.framer.accept(p[:n])
+	if ferr != nil {
+		c.gateway.refusedFraming(c)
+		return good, ferr
+	}
+	return n, err
+}
+
+// Close ends the connection, and with it what it adds to its board's claim.
+func (c *boardConn) Close() error {
+	c.close.Do(func() {
+		c.gateway.connections.Add(-1)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.closed = true
+		if c.node != "" {
+			c.gateway.claims.letGo(c.node)
+		}
+	})
+	return c.Conn.Close()
+}
+
+var errBoardGone = errors.New("the board has closed the connection")
+
+// bind makes node the connection's own, unless it has one, by claiming it.
+func (c *boardConn) bind(node string, hold func(opened bool) *refusal) *refusal {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return malformed("gone", "%v", errBoardGone)
+	}
+	r := hold(c.node == "")
+	if r == nil {
+		c.node = node
+	}
+	return r
+}
+
+func (c *boardConn) bound() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.node
+}
+
+func (c *boardConn) host() string {
+	host, _, err := net.SplitHostPort(c.RemoteAddr().String())
+	if err != nil {
+		return c.RemoteAddr().String()
+	}
+	return host
+}
+
+type connKey struct{}
+
+// withConn is the server's ConnContext: handlers find their connection by connOf.
+func withConn(ctx context.Context, c net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, c)
+}
+
+func connOf(ctx context.Context) *boardConn {
+	c, _ := ctx.Value(connKey{}).(*boardConn)
+	return c
+}

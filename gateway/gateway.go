@@ -1,0 +1,218 @@
+// Copyright The picolet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+)
+
+// Time and size limits of a connection; all are part of what a board is told
+// in docs.
+const (
+	headTimeout     = 10 * time.Second // for a request's head
+	idleTimeout     = 5 * time.Minute  // between requests
+	shutdownTimeout = 10 * time.Second
+	// maxHeadSize is 8 KiB: net/http allows 4 KiB more than it is told.
+	maxHeadSize = 8<<10 - 4<<10
+)
+
+// A Gateway takes boards' requests to one API server. Make it by [New].
+type Gateway struct {
+	config   Config
+	log      *slog.Logger
+	upstream *upstream
+	client   kubernetes.Interface // under the gateway's own identity
+	claims   *claims
+	cache    *configMapCache
+	metrics  *metrics
+	rights   *rights
+
+	connections atomic.Int64 // open ones of boards
+	served      atomic.Bool
+}
+
+// New makes a gateway; it asks nothing of the API server yet. Its errors name
+// the field of the configuration that cannot be used.
+func New(c Config) (*Gateway, error) {
+	if err := c.Validate(); err != nil {
+		return nil, fmt.Errorf("gateway configuration: %w", err)
+	}
+	c = c.withDefaults()
+	c.Kubernetes = ownConfig(c.Kubernetes)
+	up, err := newUpstream(c.Kubernetes, c.MaxInFlight)
+	if err != nil {
+		return nil, err
+	}
+	client, err := kubernetes.NewForConfig(c.Kubernetes)
+	if err != nil {
+		return nil, fmt.Errorf("client of the API server: %w", err)
+	}
+	g := &Gateway{config: c, log: c.Logger, upstream: up, client: client, claims: newClaims(c), rights: newRights()}
+	g.cache = newConfigMapCache(client.CoreV1(), c.MaxConfigMaps, c.Logger)
+	g.cache.subject = g.rights.subject
+	g.cache.doubt = func() {
+		g.rightsLost("the API server does not take the gateway's own credentials: renew its token or certificate")
+	}
+	g.metrics = newMetrics(g)
+	return g, nil
+}
+
+// ownConfig is the configuration with what the gateway needs of it: no limit on
+// the client's side, for there is one in the API server, and bodies as they are.
+func ownConfig(c *rest.Config) *rest.Config {
+	c = rest.CopyConfig(c)
+	c.QPS, c.Burst = -1, 0
+	c.ContentType, c.AcceptContentTypes = jsonType, jsonType
+	c.DisableCompression = true
+	c.UserAgent = "picolet-gateway"
+	return c
+}
+
+// Serve takes boards' connections from ln until ctx ends; then it gives open
+// requests 10 s to finish, ends the watches and returns nil. It may be called
+// once. It returns an error if ln fails or if the gateway must not run with the
+// rights it has; other trouble with the API server is logged, shown by /readyz,
+// told to boards by 503, and tried again.
+func (g *Gateway) Serve(ctx context.Context, ln net.Listener) error {
+	if g.served.Swap(true) {
+		return errors.New("a Gateway serves one listener: make another by New")
+	}
+	g.log.Warn("Boards speak plain HTTP here: anyone on this network can pose as a board; use it on trusted networks only", "address", ln.Addr().String())
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	server := g.server()
+	ended := make(chan error, 2)
+	go func() { ended <- server.Serve(&boardListener{Listener: ln, gateway: g}) }()
+	go func() {
+		if err := g.keepRights(ctx); err != nil {
+			ended <- err
+		}
+	}()
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-ended:
+	}
+	return errors.Join(err, g.shutdown(server))
+}
+
+func (g *Gateway) server() *http.Server {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	return &http.Server{
+		Handler:           http.HandlerFunc(g.serveBoard),
+		Protocols:         protocols,
+		ReadHeaderTimeout: headTimeout,
+		WriteTimeout:      writeTimeout, // from the end of the head; handlers renew it
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeadSize,
+		ConnContext:       withConn,
+		ErrorLog:          slog.NewLogLogger(g.log.Handler(), slog.LevelDebug),
+	}
+}
+
+func (g *Gateway) shutdown(server *http.Server) error {
+	g.cache.close() // ends the watches, for which Shutdown would wait
+	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
+	defer cancel()
+	if err := server.Shutdown(ctx); err != nil {
+		return server.Close()
+	}
+	return nil
+}
+
+// serveBoard answers one request of a board.
+func (g *Gateway) serveBoard(w http.ResponseWriter, r *http.Request) {
+	start := time.Now()
+	rec := &recorder{ResponseWriter: w, code: http.StatusOK}
+	c, refused := g.handle(rec, r)
+	if refused != nil {
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTimeout))
+		g.refusedRequest(r, refused)
+		refused.write(rec)
+	}
+	route := "none"
+	if c != nil {
+		route = c.op.name
+	}
+	g.metrics.served(route, rec.code, time.Since(start), c != nil && c.watches())
+}
+
+// handle takes a request through the three questions: what is asked, who asks,
+// and what does the API server, or the cache, say to it. The call is nil where
+// the request is none that a board may make.
+func (g *Gateway) handle(w http.ResponseWriter, r *http.Request) (*call, *refusal) {
+	if refused := checkHeaders(r.Header); refused != nil {
+		return nil, refused
+	}
+	c, refused := parseCall(r.Method, r.RequestURI)
+	if refused != nil {
+		return nil, refused
+	}
+	body, refused := readBody(w, r, c.op)
+	if refused != nil {
+		return c, refused
+	}
+	if c.op.body != nil {
+		if c.node, refused = checkBody(body, c.op, c.node); refused != nil {
+			return c, refused
+		}
+	}
+	node, refused := g.identify(r, c.node)
+	if refused != nil {
+		return c, refused
+	}
+	c.node = node
+	if refused := g.rights.refusal(); refused != nil {
+		return c, refused
+	}
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(upstreamTimeout + writeTimeout))
+	if c.op.own {
+		return c, g.cache.serve(w, r, c)
+	}
+	return c, g.forward(w, r, c, body)
+}
+
+// recorder remembers the status code for the metrics.
+type recorder struct {
+	http.ResponseWriter
+	code int
+}
+
+func (r *recorder) WriteHeader(code int) {
+	r.code = code
+	r.ResponseWriter.WriteHeader(code)
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+// refusedRequest counts a refusal, and logs the first of a connection.
+func (g *Gateway) refusedRequest(r *http.Request, refused *refusal) {
+	g.metrics.refused.WithLabelValues(refused.cause).Inc()
+	conn := connOf(r.Context())
+	level := slog.LevelDebug
+	if !conn.loud.Swap(true) {
+		level = slog.LevelWarn
+	}
+	g.log.Log(r.Context(), level, "Refused a board's request", "addr", conn.host(), "node", conn.bound(),
+		"code", refused.code, "cause", refused.cause, "err", refused)
+}
+
+func (g *Gateway) refusedFraming(c *boardConn) {
+	if !c.loud.Swap(true) {
+		g.metrics.refused.WithLabelValues("framing").Inc()
+		g.log.Warn("Refused a connection", "addr", c.host(), "node", c.bound(), "err", errFraming)
+	}
+}

@@ -1,0 +1,107 @@
+// Copyright The picolet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"net/http"
+	"path"
+
+	"k8s.io/apimachinery/pkg/api/validation"
+)
+
+// The headers by which a board names itself. Without them a board is its IP
+// address, and its node the first that its requests name.
+const (
+	nodeHeader  = "Picolet-Node"
+	boardHeader = "Picolet-Board"
+)
+
+const maxBoardID = 64 // bytes
+
+// identify binds the request's connection to a node, and returns that node.
+// named is the node that the request itself names, or empty.
+func (g *Gateway) identify(r *http.Request, named string) (string, *refusal) {
+	conn := connOf(r.Context())
+	b, refused := boardOf(r.Header, conn.host())
+	if refused != nil {
+		return "", refused
+	}
+	node, refused := g.ownNode(r.Header, conn.bound(), named, b)
+	if refused != nil {
+		return "", refused
+	}
+	return node, conn.bind(node, func(opened bool) *refusal {
+		loud, refused := g.claims.hold(node, b, opened)
+		if refused != nil && !loud {
+			conn.loud.Store(true) // logged already, for an earlier connection
+		}
+		return refused
+	})
+}
+
+// ownNode is the node that the connection is bound to, or is to be bound to.
+func (g *Gateway) ownNode(h http.Header, bound, named string, b board) (string, *refusal) {
+	claimed := h.Get(nodeHeader)
+	if claimed == "" {
+		claimed = named
+	}
+	switch {
+	case bound != "" && claimed != "" && claimed != bound:
+		return "", refuse(http.StatusForbidden, "other_node", "this connection is node %q: it may not act for node %q", bound, claimed)
+	case named != "" && named != claimed:
+		return "", refuse(http.StatusForbidden, "other_node", "a board of node %q may not touch node %q", claimed, named)
+	case bound != "":
+		return bound, nil
+	case claimed == "":
+		return g.nodeByAddress(b)
+	}
+	return claimed, g.mayTake(claimed)
+}
+
+// nodeByAddress finds the node of a board that opens a connection without
+// naming itself, as firmware without our headers does to read its ConfigMap.
+func (g *Gateway) nodeByAddress(b board) (string, *refusal) {
+	node, ok := g.claims.only(b.id)
+	if !ok {
+		return "", refuse(http.StatusForbidden, "no_node",
+			"cannot tell which node board %s is: send the header %s: <node name>", b.id, nodeHeader)
+	}
+	return node, nil
+}
+
+func (g *Gateway) mayTake(node string) *refusal {
+	if errs := validation.NameIsDNSSubdomain(node, false); len(errs) > 0 {
+		return malformed("node_name", "node name %.64q: %s", node, errs[0])
+	}
+	for _, pattern := range g.config.NodeNames {
+		if ok, _ := path.Match(pattern, node); ok { // patterns were validated
+			return nil
+		}
+	}
+	if len(g.config.NodeNames) > 0 {
+		return refuse(http.StatusForbidden, "node_name", "node name %q is not among those that boards may take here: %q", node, g.config.NodeNames)
+	}
+	return nil
+}
+
+func boardOf(h http.Header, addr string) (board, *refusal) {
+	id := h.Get(boardHeader)
+	if _, sent := h[boardHeader]; !sent {
+		return board{id: addr, addr: addr}, nil
+	}
+	if !isBoardID(id) {
+		return board{}, malformed("board_id", "header %s: give 1 to %d letters, digits, '.', '_' or '-'", boardHeader, maxBoardID)
+	}
+	return board{id: id, addr: addr}, nil
+}
+
+func isBoardID(id string) bool {
+	for i := range len(id) {
+		b := lower(id[i])
+		if (b < 'a' || b > 'z') && (b < '0' || b > '9') && b != '.' && b != '_' && b != '-' {
+			return false
+		}
+	}
+	return 0 < len(id) && len(id) <= maxBoardID
+}

@@ -1,0 +1,69 @@
+// Copyright The picolet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+)
+
+// metrics are the gateway's own, in a registry of their own. Labels take their
+// values from the table of operations, HTTP codes and refusal causes only.
+type metrics struct {
+	registry *prometheus.Registry
+	requests *prometheus.CounterVec
+	duration *prometheus.HistogramVec
+	refused  *prometheus.CounterVec
+}
+
+func newMetrics(g *Gateway) *metrics {
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "picolet_gateway_requests_total", Help: "Requests of boards answered, by route and HTTP status code.",
+		}, []string{"route", "code"}),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "picolet_gateway_request_duration_seconds", Help: "Time to answer a request of a board, without watches.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+		}, []string{"route"}),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "picolet_gateway_refused_total", Help: "Connections and requests that the gateway refused itself, by cause.",
+		}, []string{"cause"}),
+	}
+	m.registry.MustRegister(m.requests, m.duration, m.refused,
+		gauge("picolet_gateway_boards", "Boards that hold a node name.", func() float64 { return float64(g.claims.count()) }),
+		gauge("picolet_gateway_connections", "Open connections of boards.", func() float64 { return float64(g.connections.Load()) }),
+		gauge("picolet_gateway_upstream_requests_in_flight", "Requests that wait for the API server.", func() float64 { return float64(len(g.upstream.inFlight)) }),
+		gauge("picolet_gateway_configmaps", "ConfigMaps watched for boards, each by one upstream watch.", func() float64 { return float64(g.cache.size()) }),
+		gauge("picolet_gateway_configmap_watchers", "Watches of ConfigMaps that boards have open.", func() float64 { return float64(g.cache.watchers.Load()) }),
+		gauge("picolet_gateway_ready", "1 if the API server is reachable and lets the gateway act for nodes.", g.readiness),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "picolet_gateway_configmap_events_total", Help: "Watch events sent to boards, with bookmarks.",
+		}, func() float64 { return float64(g.cache.events.Load()) }),
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	return m
+}
+
+func gauge(name, help string, value func() float64) prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
+}
+
+func (g *Gateway) readiness() float64 {
+	if g.rights.get() != nil {
+		return 0
+	}
+	return 1
+}
+
+// served counts one answered request.
+func (m *metrics) served(route string, code int, took time.Duration, watch bool) {
+	m.requests.WithLabelValues(route, strconv.Itoa(code)).Inc()
+	if !watch {
+		m.duration.WithLabelValues(route).Observe(took.Seconds())
+	}
+}

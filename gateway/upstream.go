@@ -1,0 +1,147 @@
+// Copyright The picolet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"sync/atomic"
+	"time"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	"k8s.io/client-go/rest"
+)
+
+const (
+	nodeUserPrefix  = "system:node:"
+	upstreamTimeout = 10 * time.Second // for one request, with its answer
+	maxAnswerSize   = 1 << 20          // bytes of an answer's body
+)
+
+// upstream is the API server, reached over one pool of connections for all
+// boards. Every request of it is made here, from validated pieces.
+type upstream struct {
+	base      *url.URL
+	transport http.RoundTripper // adds the gateway's own credentials
+	inFlight  chan struct{}
+
+	// withGroup names the group system:nodes too. It is for an administrator, for
+	// whom the API server may choose plain impersonation, which adds no group.
+	withGroup atomic.Bool
+}
+
+func newUpstream(config *rest.Config, maxInFlight int) (*upstream, error) {
+	base, _, err := rest.DefaultServerUrlFor(config)
+	if err != nil {
+		return nil, fmt.Errorf("API server address %q: %w", config.Host, err)
+	}
+	transport, err := rest.TransportFor(config)
+	if err != nil {
+		return nil, fmt.Errorf("credentials for the API server: %w", err)
+	}
+	return &upstream{base: base, transport: transport, inFlight: make(chan struct{}, maxInFlight)}, nil
+}
+
+// A request is what the gateway asks of the API server.
+type request struct {
+	method, path, query string
+	node                string // acts as this node; empty: as the gateway itself
+	contentType         string
+	body                []byte
+}
+
+// An answer is what the API server said, as far as a board gets it.
+type answer struct {
+	code                          int
+	contentType, retryAfter, date string
+	body                          []byte
+}
+
+var (
+	errTooLarge = fmt.Errorf("the answer is longer than %d bytes", maxAnswerSize)
+	errBusy     = errors.New("too many requests wait for the API server")
+)
+
+// do sends a request and reads the answer. It does not wait for its turn:
+// errBusy says that as many as are allowed are under way.
+func (u *upstream) do(ctx context.Context, r request) (*answer, error) {
+	select {
+	case u.inFlight <- struct{}{}:
+		defer func() { <-u.inFlight }()
+	default:
+		return nil, errBusy
+	}
+	ctx, cancel := context.WithTimeout(ctx, upstreamTimeout)
+	defer cancel()
+	req, err := u.build(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := u.transport.RoundTrip(req)
+	if err != nil {
+		return nil, fmt.Errorf("API server %s: %w", u.base.Host, err)
+	}
+	defer resp.Body.Close()
+	return readAnswer(resp)
+}
+
+// build makes the request from scratch: nothing of a board's head is in it. The
+// only identity it asks for is a node's name, without groups, which keeps it in
+// the API server's arbitrary-node mode of impersonation (KEP-5284): the server
+// adds the group system:nodes itself.
+func (u *upstream) build(ctx context.Context, r request) (*http.Request, error) {
+	target := *u.base
+	target.Path, target.RawQuery = u.base.JoinPath(r.path).Path, r.query
+	req, err := http.NewRequestWithContext(ctx, r.method, target.String(), bytes.NewReader(r.body))
+	if err != nil {
+		return nil, fmt.Errorf("request for %s: %w", r.path, err)
+	}
+	req.Header.Set("Accept", jsonType)
+	if r.contentType != "" {
+		req.Header.Set("Content-Type", r.contentType)
+	}
+	if r.node != "" {
+		req.Header.Set(authenticationv1.ImpersonateUserHeader, nodeUserPrefix+r.node)
+		if u.withGroup.Load() {
+			req.Header.Set(authenticationv1.ImpersonateGroupHeader, "system:nodes")
+		}
+	}
+	return req, nil
+}
+
+func readAnswer(resp *http.Response) (*answer, error) {
+	body, err := readBounded(resp)
+	if err != nil {
+		return nil, err
+	}
+	return &answer{
+		code:        resp.StatusCode,
+		contentType: resp.Header.Get("Content-Type"),
+		retryAfter:  resp.Header.Get("Retry-After"),
+		date:        resp.Header.Get("Date"),
+		body:        body,
+	}, nil
+}
+
+// readBounded reads an answer's body, in one piece where its length is known.
+func readBounded(resp *http.Response) ([]byte, error) {
+	if resp.ContentLength > maxAnswerSize {
+		return nil, errTooLarge
+	}
+	if resp.ContentLength >= 0 {
+		body := make([]byte, resp.ContentLength)
+		_, err := io.ReadFull(resp.Body, body)
+		return body, err
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswerSize+1))
+	if len(body) > maxAnswerSize {
+		return nil, errTooLarge
+	}
+	return body, err
+}
