@@ -1,0 +1,86 @@
+# Copyright The picolet Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+# Needs Go and make; everything else is fetched by Go. "make help" lists what there is.
+
+KUBERNETES  ?= 1.37
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+FUZZTIME    ?= 20s
+
+GO      ?= go
+JOBS    := -p 2
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null)
+# The race detector needs a C compiler.
+RACE    := $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)
+# The control plane is built without one, and its tests share that build.
+CONTROLPLANE := cd controlplane && CGO_ENABLED=0 GOWORK=off GOFLAGS='-trimpath -buildvcs=false'
+UNIT     = $$($(GO) list ./... | grep -v -e '/e2e$$' -e '/e2e/')
+
+export KUBERNETES
+.DEFAULT_GOAL := help
+.PHONY: help build run controlplane test test-unit test-controlplane test-e2e lint vulncheck fuzz bench clean
+
+help: ## list the targets
+	@echo 'make TARGET, where TARGET is one of:'
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r t d; do printf '%-20s %s\n' "$$t" "$$d"; done
+	@echo
+	@echo 'KUBERNETES=1.36 selects the other line; ARGS="--nodes 10" goes to "picolet up" in make run.'
+
+build: ## build bin/picolet
+	$(GO) build $(JOBS) -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/picolet ./cmd/picolet
+
+controlplane: build ## build the Kubernetes control plane into the user's cache, once (about 7 min)
+	@bin/picolet controlplane build --kubernetes $(KUBERNETES) --source controlplane
+
+run: build ## start a cluster with virtual boards; Ctrl-C ends it
+	@exec bin/picolet up --kubernetes $(KUBERNETES) $(ARGS)
+
+test: test-unit test-controlplane test-e2e ## run all tests
+
+test-unit: controlplane ## unit tests of all packages, with the race detector where there is a C compiler
+	@test -n '$(RACE)' || echo 'no C compiler: tests run without the race detector'
+	$(GO) test $(JOBS) $(RACE) $(UNIT)
+
+test-controlplane: ## unit tests of the control plane's own code
+	$(CONTROLPLANE) $(GO) test $(JOBS) ./internal/...
+
+test-e2e: controlplane ## tests against the real control plane
+	$(GO) test $(JOBS) -count=1 -timeout 20m ./e2e/...
+
+lint: vulncheck ## gofmt, go vet, staticcheck; govulncheck where its database can be reached
+	@bad=$$(gofmt -l .); test -z "$$bad" || { echo "gofmt would change:"; echo "$$bad"; exit 1; }
+	$(GO) vet $(JOBS) ./...
+	$(GO) run $(STATICCHECK) ./...
+	$(CONTROLPLANE) $(GO) vet $(JOBS) ./...
+	$(CONTROLPLANE) $(GO) run $(STATICCHECK) ./...
+
+# go run hides the exit code, by which vulnerabilities differ from having no database.
+vulncheck:
+	@GOBIN='$(CURDIR)/bin' $(GO) install $(GOVULNCHECK)
+	@for dir in . controlplane; do \
+		said=$$(cd $$dir && CGO_ENABLED=0 GOWORK=off '$(CURDIR)/bin/govulncheck' ./... 2>&1); \
+		case $$? in \
+		0) echo "govulncheck: nothing found in $$dir" ;; \
+		3) echo "$$said"; exit 1 ;; \
+		*) case "$$said" in \
+			*vuln.go.dev*) echo "govulncheck: skipped for $$dir, its database vuln.go.dev cannot be reached" ;; \
+			*) echo "$$said"; exit 1 ;; \
+			esac ;; \
+		esac; \
+	done
+
+fuzz: ## run each fuzz target for 20 s (FUZZTIME=1m for longer)
+	@for pkg in $(UNIT); do \
+		targets=$$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); \
+		for target in $$targets; do \
+			echo "$$pkg $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+		done; \
+	done
+
+bench: controlplane ## run all benchmarks
+	$(GO) test $(JOBS) -run '^$$' -bench . -benchmem ./...
+
+clean: ## remove bin/; the control plane stays in the user's cache
+	rm -rf bin

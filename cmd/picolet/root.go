@@ -1,0 +1,85 @@
+// Copyright The picolet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"k8s.io/klog/v2"
+)
+
+const firstScreen = `picolet makes microcontrollers nodes of a Kubernetes cluster.
+
+  picolet up                                    a cluster with three virtual boards, on this machine
+  picolet node --name NAME --gateway HOST:6080  make this machine a node
+  picolet gateway --kubeconfig FILE             let boards into a cluster that is there
+
+"picolet COMMAND --help" tells what a command can do, "picolet help" what commands there are.
+`
+
+func newRootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "picolet",
+		Short:         "picolet makes microcontrollers nodes of a Kubernetes cluster",
+		Args:          noArguments,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		RunE: func(c *cobra.Command, _ []string) error {
+			_, err := io.WriteString(c.OutOrStdout(), firstScreen)
+			return err
+		},
+	}
+	root.SuggestionsMinimumDistance = 2
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return usagef("%v; see %q", err, c.CommandPath()+" --help")
+	})
+	root.AddCommand(newUpCommand(), newGatewayCommand(), newNodeCommand(), newVersionCommand(), newControlPlaneCommand())
+	return root
+}
+
+// noArguments refuses what is neither a flag nor a command.
+func noArguments(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	if !c.HasSubCommands() {
+		return usagef("%s takes flags only, got %q; see %q", c.CommandPath(), args[0], c.CommandPath()+" --help")
+	}
+	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+		return usagef("there is no command %q; did you mean %q?", args[0], c.CommandPath()+" "+near[0])
+	}
+	return usagef("there is no command %q; see %q", args[0], c.CommandPath()+" --help")
+}
+
+// logFlag is --log-level.
+type logFlag struct{ level slog.Level }
+
+func addLogFlag(c *cobra.Command, level slog.Level) *logFlag {
+	f := &logFlag{level}
+	c.Flags().Var(f, "log-level", "what to log on standard error: debug, info, warn or error")
+	return f
+}
+
+func (f *logFlag) String() string { return strings.ToLower(f.level.String()) }
+func (f *logFlag) Type() string   { return "LEVEL" }
+
+func (f *logFlag) Set(s string) error {
+	if err := f.level.UnmarshalText([]byte(s)); err != nil {
+		return fmt.Errorf("choose debug, info, warn or error")
+	}
+	return nil
+}
+
+// logger logs to w, and lets the Kubernetes client log there too.
+func (f *logFlag) logger(w io.Writer) *slog.Logger {
+	log := slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: f.level}))
+	slog.SetDefault(log)
+	klog.SetSlogLogger(log.With("component", "client-go"))
+	return log
+}

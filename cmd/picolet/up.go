@@ -1,0 +1,278 @@
+// Copyright The picolet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/picolet/picolet/cluster"
+	"github.com/picolet/picolet/fleet"
+	"github.com/picolet/picolet/gateway"
+)
+
+// Bounds of "picolet up".
+const (
+	maxNodes    = 500
+	upSpace     = 64 << 20 // bytes that a new cluster needs on disk
+	readyTime   = time.Minute
+	stopTime    = 9 * time.Second
+	rightsTime  = 20 * time.Second // until new roles are in force
+	nodeAddress = "127.0.0.1"
+)
+
+// upFlags are the flags of "picolet up".
+type upFlags struct {
+	dir, kubernetes, datastore, source string
+	gatewayListen                      string
+	port, nodes                        int
+	namePrefix, os, arch               string
+	log                                *logFlag
+}
+
+func newUpCommand() *cobra.Command {
+	var f upFlags
+	c := &cobra.Command{
+		Use:   "up",
+		Short: "Start a Kubernetes cluster with virtual boards on this machine",
+		Long: `Start a Kubernetes control plane, a gateway and virtual Raspberry Pi Pico W boards
+in one go, and show how to look at them. Ctrl-C ends everything; the cluster's state
+is kept in --dir and comes back with the next "picolet up".`,
+		Example: `  picolet up
+  picolet up --nodes 10 --dir /tmp/trial`,
+		Args: noArguments,
+		RunE: func(c *cobra.Command, _ []string) error {
+			u := &up{upFlags: f, progress: newProgress(c.ErrOrStderr()), out: c.OutOrStdout(), log: f.log.logger(c.ErrOrStderr())}
+			return u.run(c.Context())
+		},
+	}
+	fs := c.Flags()
+	fs.SortFlags = false
+	fs.IntVar(&f.nodes, "nodes", 3, "`NUMBER` of virtual boards")
+	fs.StringVar(&f.dir, "dir", "", "`DIRECTORY` for the cluster's state (default: ~/.local/state/picolet)")
+	fs.StringVar(&f.kubernetes, "kubernetes", kubernetesLines[0], "`LINE` of Kubernetes to run: "+strings.Join(kubernetesLines, " or "))
+	fs.StringVar(&f.datastore, "datastore", "sqlite", "`STORE` of the cluster: sqlite is kept in --dir, memory is lost at the end")
+	fs.StringVar(&f.source, "source", "", "`DIRECTORY` with the control plane's sources, where it must be built (default: ./controlplane)")
+	fs.IntVar(&f.port, "port", 0, "TCP `PORT` of the API server (default: that of last time, or a free one)")
+	fs.StringVar(&f.gatewayListen, "gateway-listen", "127.0.0.1:6080", "`ADDRESS` of the gateway, plain HTTP; let boards in by 0.0.0.0:6080 on networks that you trust")
+	fs.StringVar(&f.namePrefix, "name-prefix", "pico", "`PREFIX` of the boards' names: pico makes pico-1, pico-2, …")
+	fs.StringVar(&f.os, "os", "linux", "`VALUE` of the boards' label kubernetes.io/os")
+	fs.StringVar(&f.arch, "arch", "arm", "`VALUE` of the boards' label kubernetes.io/arch")
+	f.log = addLogFlag(c, slog.LevelError)
+	return c
+}
+
+// check finds what is wrong with the flags before anything is opened or
+// written.
+func (f *upFlags) check() error {
+	switch {
+	case f.nodes < 0 || f.nodes > maxNodes:
+		return usagef("--nodes %d: choose 0 to %d", f.nodes, maxNodes)
+	case !slices.Contains(kubernetesLines, f.kubernetes):
+		return badLine(f.kubernetes)
+	case f.datastore != "sqlite" && f.datastore != "memory":
+		return usagef("--datastore %q: choose sqlite or memory", f.datastore)
+	case f.port < 0 || f.port > 65535:
+		return usagef("--port %d: choose 1 to 65535, or 0 for a free one", f.port)
+	}
+	n := nodeFlags{name: f.boardName(max(f.nodes, 1)), board: "virtual", os: f.os, arch: f.arch, reportFrequency: statusFrequency}
+	if _, err := n.kubeletConfig(&upstream{host: f.gatewayListen}); err != nil {
+		return errors.Join(usagef("--name-prefix, --os or --arch cannot be used"), err)
+	}
+	return nil
+}
+
+func (f *upFlags) boardName(i int) string { return fmt.Sprintf("%s-%d", f.namePrefix, i) }
+
+// up is one run of "picolet up".
+type up struct {
+	upFlags
+	progress *progress
+	out      io.Writer
+	log      *slog.Logger
+	boards   []virtualNode
+}
+
+func (u *up) run(ctx context.Context) error {
+	if err := u.check(); err != nil {
+		return err
+	}
+	if err := u.prepareDir(); err != nil {
+		return err
+	}
+	unlock, err := lockDir(u.dir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	boards, err := listen("gateway-listen", u.gatewayListen)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = boards.Close() }()
+	plane, err := u.startControlPlane(ctx)
+	if err != nil {
+		return interrupted(ctx, err)
+	}
+	defer context.AfterFunc(ctx, func() { u.progress.printf("Stopping; the state stays in %s", u.dir) })()
+	err = u.runCluster(ctx, plane, boards)
+	stopping, cancel := context.WithTimeout(context.Background(), stopTime)
+	defer cancel()
+	return errors.Join(interrupted(ctx, err), plane.Stop(stopping))
+}
+
+// interrupted takes away the errors that Ctrl-C causes.
+func interrupted(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+func (u *up) prepareDir() (err error) {
+	if u.dir == "" {
+		if u.dir, err = stateDir(); err != nil {
+			return err
+		}
+	}
+	if u.dir, err = filepath.Abs(u.dir); err != nil {
+		return err
+	}
+	return makeWritable(u.dir, upSpace)
+}
+
+// runCluster runs the gateway and the boards before a control plane, until ctx
+// ends or one of them does. Boards end before the gateway.
+func (u *up) runCluster(ctx context.Context, plane *cluster.Cluster, l net.Listener) error {
+	config, err := clientcmd.BuildConfigFromFlags("", plane.AdminKubeconfig())
+	if err != nil {
+		return fmt.Errorf("kubeconfig of the control plane: %w", err)
+	}
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return fmt.Errorf("client of the API server: %w", err)
+	}
+	identity, err := u.makeAccess(ctx, config, client)
+	if err != nil {
+		return err
+	}
+	g, err := u.makeGateway(ctx, identity)
+	if err != nil {
+		return err
+	}
+	nodes, err := u.makeBoards(l.Addr().String())
+	if err != nil {
+		return err
+	}
+	admin, err := net.Listen("tcp", net.JoinHostPort(nodeAddress, "0"))
+	if err != nil {
+		return fmt.Errorf("admin address of the gateway: %w", err)
+	}
+	return runInOrder(ctx, []part{
+		{"the control plane", func(ctx context.Context) error { return watchControlPlane(ctx, plane) }},
+		{"the gateway's token", func(ctx context.Context) error { return u.keepToken(ctx, client) }},
+		{"the gateway", func(ctx context.Context) error { return serveGateway(ctx, g, l, admin) }},
+		{"a board", func(ctx context.Context) error { return u.runBoards(ctx, nodes, l.Addr(), admin.Addr()) }},
+		{"the nodes", func(ctx context.Context) error { return u.welcome(ctx, client, plane) }},
+	})
+}
+
+// runBoards runs the boards once the gateway is ready: before, it would tell
+// them to come back later.
+func (u *up) runBoards(ctx context.Context, nodes []*fleet.Node, gateway, admin net.Addr) error {
+	for !isOK(ctx, "http://"+admin.String()+"/readyz") {
+		if !pause(ctx, 20*time.Millisecond) {
+			return nil
+		}
+	}
+	u.progress.printf("Gateway is ready at %s, its metrics at http://%s/metrics", gateway, admin)
+	return fleet.Run(ctx, nodes...)
+}
+
+func isOK(ctx context.Context, url string) bool {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return false
+	}
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return false
+	}
+	_ = answer.Body.Close()
+	return answer.StatusCode == http.StatusOK
+}
+
+// makeGateway makes the gateway under its own identity, and waits for its
+// rights.
+func (u *up) makeGateway(ctx context.Context, identity *rest.Config) (*gateway.Gateway, error) {
+	g, err := gateway.New(gateway.Config{Kubernetes: identity, Logger: u.log})
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, rightsTime)
+	defer cancel()
+	for err = g.Preflight(ctx); err != nil; err = g.Preflight(ctx) {
+		if !pause(ctx, 200*time.Millisecond) {
+			return nil, err
+		}
+	}
+	return g, nil
+}
+
+// part is one of the things that run at the same time.
+type part struct {
+	name string
+	run  func(context.Context) error
+}
+
+// runInOrder runs parts until ctx ends, or until one of them fails. Then it
+// ends them, the last one first, and returns that error.
+func runInOrder(ctx context.Context, parts []part) error {
+	all, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var stops []func()
+	for _, p := range parts {
+		own, stop := context.WithCancel(context.WithoutCancel(ctx))
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			if err := p.run(own); err != nil && own.Err() == nil {
+				cancel(fmt.Errorf("%s: %w", p.name, err))
+			}
+		}()
+		stops = append(stops, func() { stop(); <-ended })
+	}
+	<-all.Done()
+	for _, stop := range slices.Backward(stops) {
+		stop()
+	}
+	if cause := context.Cause(all); !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	return nil
+}
+
+// pause waits, and tells whether it came to the end of d.
+func pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
