@@ -68,16 +68,16 @@ func newSteady(t testing.TB, freq time.Duration) *steady {
 }
 
 // untilRequest lets time pass until a request waits, and tells its size.
-func (s *steady) untilRequest(t testing.TB) (path string, size int) {
+func (s *steady) untilRequest(t testing.TB) int {
 	for range 100 {
-		if p := s.k.Pending(StreamAPI); len(p) > 0 {
-			return string(p[:min(len(p), 40)]), len(p)
+		if n := len(s.k.Pending(StreamAPI)); n > 0 {
+			return n
 		}
 		s.now = max(s.now, s.k.Output().Wake)
 		s.k.Tick(s.now)
 	}
 	t.Fatal("no request")
-	return "", 0
+	return 0
 }
 
 // answer takes the request and answers it.
@@ -140,20 +140,19 @@ func TestScrapeAllocatesNothing(t *testing.T) {
 	}
 }
 
-// The sizes that the README shows: requests as they go over the wire.
-func TestBytesOnTheWire(t *testing.T) {
-	t.Parallel()
+// wireSizes plays the first minutes of a node's life and tells how many bytes
+// each request has on the wire, and how many of them are body.
+func wireSizes(t testing.TB) (sizes, bodies map[operation]int) {
 	r := newRig(t, nil)
 	r.k.Opened(0, StreamAPI)
-	sizes := map[operation]int{}
-	bodies := map[operation]int{}
+	sizes, bodies = map[operation]int{}, map[operation]int{}
 	answers := map[operation][]byte{
 		getNode: r.response(404, "", notFoundBody), createNode: r.response(201, "", createdNode),
 		getLease: r.response(404, "", notFoundBody), createLease: r.response(201, "", createdLease),
 		renewLease: r.response(200, "", createdLease), patchStatus: r.response(200, "", createdNode),
 		createEvent: r.response(201, "", `{}`),
 	}
-	for range 200 {
+	for r.now < 6*time.Minute {
 		p := r.k.Pending(StreamAPI)
 		if len(p) == 0 {
 			r.now = max(r.now, r.k.Output().Wake)
@@ -161,28 +160,41 @@ func TestBytesOnTheWire(t *testing.T) {
 			continue
 		}
 		op := r.k.client.op
-		head := strings.Index(string(p), "\r\n\r\n") + 4
-		sizes[op], bodies[op] = len(p), len(p)-head
+		sizes[op] = len(p)
+		bodies[op] = len(p) - strings.Index(string(p), "\r\n\r\n") - 4
 		r.k.Sent(r.now, StreamAPI, len(p))
 		r.k.Receive(r.now, StreamAPI, answers[op])
-		if r.now > 6*time.Minute {
-			break
-		}
 	}
-	for op := range answers {
-		t.Logf("%-14s %4d bytes, of which %4d body", op, sizes[op], bodies[op])
+	return sizes, bodies
+}
+
+func TestBytesOnTheWire(t *testing.T) {
+	t.Parallel()
+	sizes, bodies := wireSizes(t)
+	for _, op := range []operation{getNode, createNode, getLease, createLease, renewLease, patchStatus, createEvent} {
 		if sizes[op] == 0 {
 			t.Errorf("%s was never asked", op)
 		}
 	}
-	if bodies[createNode] > 2000 {
-		t.Errorf("the Node object has %d bytes, want less than 2 KB", bodies[createNode])
+	if bodies[createNode] >= 2000 || bodies[patchStatus] >= 2000 {
+		t.Errorf("the Node has %d bytes, its status %d, want less than 2 KB", bodies[createNode], bodies[patchStatus])
+	}
+}
+
+// BenchmarkWire reports the bytes of each request as sent, head and body.
+func BenchmarkWire(b *testing.B) {
+	for b.Loop() {
+		sizes, bodies := wireSizes(b)
+		b.ReportMetric(float64(sizes[createNode]), "registration-B")
+		b.ReportMetric(float64(bodies[createNode]), "node-JSON-B")
+		b.ReportMetric(float64(sizes[patchStatus]), "status-B")
+		b.ReportMetric(float64(sizes[renewLease]), "lease-B")
 	}
 }
 
 func BenchmarkHeartbeat(b *testing.B) {
 	s := newSteady(b, 5*time.Minute)
-	_, size := s.untilRequest(b)
+	size := s.untilRequest(b)
 	b.ReportAllocs()
 	b.ReportMetric(float64(size), "lease-B")
 	for b.Loop() {

@@ -351,9 +351,12 @@ func (k *Kubelet) tellRejections(now time.Duration, w *watcher) {
 		k.logWatch(now, logring.Warn, "ConfigMap entry is skipped", w).
 			Bytes("entry", list[i].AppendText(buf[:0])).End()
 	}
-	k.events.add("ConfigRejected", true, k.clock.Micros(now)).
+	e := k.events.add("ConfigRejected", true, k.clock.Micros(now)).
 		text(w.name.Namespace).text("/").text(w.name.Name).text(": skipped ").
 		bytes(list[0].AppendText(buf[:0]))
+	if more := w.staged.Rejected - 1; more > 0 {
+		e.text(" and ").bytes(strconv.AppendInt(buf[:0], int64(more), 10)).text(" more, see /logs")
+	}
 }
 
 // store keeps the configuration over a restart.
