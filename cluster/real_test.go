@@ -78,18 +78,12 @@ func TestRealControlPlane(t *testing.T) {
 			t.Run("keeps its directory to itself", func(t *testing.T) { checkExclusive(t, binary, dir) })
 			mustKubectl(t, c, "configmap/kept created", "create", "configmap", "kept", "--from-literal=a=1")
 
-			if err := c.Restart(t.Context()); err != nil {
-				t.Fatal(err)
+			for _, end := range []func(){func() {}, c.Kill} { // in order, and as by a crash
+				end()
+				checkRestart(t, c, datastore)
 			}
 			if c.URL() != url {
 				t.Errorf("URL %s after the restart, %s before", c.URL(), url)
-			}
-			out, err := kubectl(t, c, "get", "configmap", "kept", "--output=jsonpath={.data.a}")
-			if datastore == cluster.SQLite && (err != nil || out != "1") {
-				t.Errorf("after the restart: %q, %v", out, err)
-			}
-			if datastore == cluster.Memory && !strings.Contains(out, "NotFound") {
-				t.Errorf("memory kept %q over a restart", out)
 			}
 			if err := c.Stop(t.Context()); err != nil {
 				t.Error(err)
@@ -98,6 +92,20 @@ func TestRealControlPlane(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+func checkRestart(t *testing.T, c *cluster.Cluster, datastore string) {
+	t.Helper()
+	if err := c.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	out, err := kubectl(t, c, "get", "configmap", "kept", "--output=jsonpath={.data.a}")
+	if datastore == cluster.SQLite && (err != nil || out != "1") {
+		t.Errorf("after the restart: %q, %v", out, err)
+	}
+	if datastore == cluster.Memory && !strings.Contains(out, "NotFound") {
+		t.Errorf("memory kept %q over a restart", out)
 	}
 }
 

@@ -112,6 +112,13 @@ func serve(arguments []string, out io.Writer) error {
 	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
+	// Hooks of the API server end the process when they are cut, as by an early SIGTERM.
+	klog.OsExit = func(int) {
+		if ctx.Err() != nil {
+			os.Exit(0)
+		}
+		os.Exit(exitFailure)
+	}
 	if s.exitWithParent {
 		go func() {
 			_, _ = io.Copy(io.Discard, os.Stdin)

@@ -41,18 +41,26 @@ if [ -z "$names" ]; then
 	exit 1
 fi
 
-# What an earlier run wrote for another release goes first.
-if [ -f "$file" ]; then
-	old=$(go mod edit -json "$file" | sed -n '/"Replace"/,$p' | sed -n 's|.*"Path": "\(k8s\.io/[a-z-]*\)".*|\1|p' | sort -u)
-	for name in $old; do
-		go mod edit -dropreplace="$name" -droprequire="$name" "$file"
+# Only what this module asks for itself is carried over. All other versions follow
+# from the release: those of another one may not compile with it.
+direct=$(go mod edit -json go.mod | sed -n '/"Require"/,/\]/p' | tr -d ' \t\n' | tr '{' '\n' |
+	sed -n '/"Indirect":true/d; s|.*"Path":"\([^"]*\)","Version":"\([^"]*\)".*|\1@\2|p' | grep -v '^k8s\.io/')
+
+fresh=$(mktemp -d)
+trap 'rm -rf "$fresh"' EXIT
+{
+	echo "module $(go list -m)"
+	grep -E '^(go|godebug) ' "$upstream"
+	echo "replace ("
+	for name in $names; do
+		echo "$name => $name $libraries"
 	done
-else
-	cp go.mod "$file"
-fi
-for name in $names; do
-	go mod edit -droprequire="$name" -replace="$name=$name@$libraries" "$file"
+	echo ")"
+} >"$fresh/go.mod"
+for module in "k8s.io/kubernetes@v$version" $direct; do
+	go mod edit -require="$module" "$fresh/go.mod"
 done
-go mod edit -require="k8s.io/kubernetes@v$version" "$file"
+cp "$fresh/go.mod" "$file"
+rm -f "${file%.mod}.sum"
 go mod tidy -modfile="$file"
 echo "$file: Kubernetes $version, $(echo "$names" | wc -l) libraries at $libraries"

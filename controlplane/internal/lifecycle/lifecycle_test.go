@@ -52,7 +52,7 @@ func (r *recorder) component(name string, ready, stop time.Duration) lifecycle.C
 	}
 }
 
-// plan has no stop that takes longer than a second.
+// plan returns a plan whose events r notes.
 func (r *recorder) plan(stages ...[]lifecycle.Component) lifecycle.Plan {
 	return lifecycle.Plan{
 		Stages:      stages,
