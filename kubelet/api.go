@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/picolet/picolet/board"
+	"github.com/picolet/picolet/kubelet/node"
 )
 
 // Stream numbers one of a kubelet's byte streams.
@@ -58,7 +59,7 @@ type Output struct {
 }
 
 // Label is a node label.
-type Label struct{ Key, Value string }
+type Label = node.Label
 
 // ObjectName names an object in a namespace.
 type ObjectName struct{ Namespace, Name string }

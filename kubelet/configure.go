@@ -101,15 +101,11 @@ func (c *Config) headSpace() int {
 func (k *Kubelet) unixTime(now time.Duration) int64 { return k.clock.Micros(now) / 1e6 }
 
 func (c *Config) nodeSpec() node.Spec {
-	s := node.Spec{
+	return node.Spec{
 		Name: c.NodeName, OS: c.OS, Arch: c.Arch, InstanceType: c.InstanceType,
 		CPU: c.CPU, Memory: c.Memory, NoTaint: c.NoTaint, Port: c.Port,
-		Version: c.Version, Facts: c.Board.Facts,
+		Version: c.Version, Facts: c.Board.Facts, Labels: c.Labels,
 	}
-	for _, l := range c.Labels {
-		s.Labels = append(s.Labels, node.Label(l))
-	}
-	return s
 }
 
 func (c *Config) setDefaults() {
