@@ -35,8 +35,8 @@ func TestConfigureRefuses(t *testing.T) {
 		{"odd board ID", func(c *Config) { c.Board.Facts.ID = "a b" }, ErrBoard},
 		{"long fact", func(c *Config) { c.Board.Facts.OSImage = long + "x" }, ErrBoard},
 		{"line break in token", func(c *Config) { c.Token = "a\nb" }, ErrToken},
-		{"bad label key", func(c *Config) { c.Labels = []Label{{"a b", "c"}} }, ErrLabels},
-		{"bad label value", func(c *Config) { c.Labels = []Label{{"a", "-"}} }, ErrLabels},
+		{"bad label key", func(c *Config) { c.Labels = []Label{{Key: "a b", Value: "c"}} }, ErrLabels},
+		{"bad label value", func(c *Config) { c.Labels = []Label{{Key: "a", Value: "-"}} }, ErrLabels},
 		{"nine labels", func(c *Config) { c.Labels = make([]Label, 9) }, ErrLabels},
 		{"bad os", func(c *Config) { c.OS = "a b" }, ErrLabels},
 		{"bad quantity", func(c *Config) { c.Memory = "lots" }, ErrQuantity},
@@ -75,7 +75,7 @@ func TestLongestConfigurationWorks(t *testing.T) {
 		c.OS, c.Arch, c.InstanceType = x(63), x(63), x(63)
 		c.CPU, c.Memory = strings.Repeat("9", 19), strings.Repeat("9", 18)+"Ki"
 		for i := range MaxLabels {
-			c.Labels = append(c.Labels, Label{x(50) + "." + x(50) + "/" + x(17) + itoa(i), x(63)})
+			c.Labels = append(c.Labels, Label{Key: x(50) + "." + x(50) + "/" + x(17) + itoa(i), Value: x(63)})
 		}
 		f := &c.Board.Facts
 		f.Model, f.ID, f.SystemUUID, f.BootID, f.KernelVersion = x(63), x(63), x(64), strings.Repeat("\xff", 64), x(64)
