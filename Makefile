@@ -7,6 +7,8 @@ KUBERNETES  ?= 1.37
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME    ?= 20s
+# Which end-to-end tests to run, a regular expression.
+E2E         ?= .
 
 GO      ?= go
 JOBS    := -p 2
@@ -46,7 +48,7 @@ test-controlplane: ## unit tests of the control plane's own code
 	$(CONTROLPLANE) $(GO) test $(JOBS) ./internal/...
 
 test-e2e: controlplane ## tests against the real control plane
-	$(GO) test $(JOBS) -count=1 -timeout 20m ./e2e/...
+	$(GO) test $(JOBS) -count=1 -timeout 20m -run '$(E2E)' ./e2e/...
 
 lint: vulncheck ## gofmt, go vet, staticcheck; govulncheck where its database can be reached
 	@bad=$$(gofmt -l .); test -z "$$bad" || { echo "gofmt would change:"; echo "$$bad"; exit 1; }

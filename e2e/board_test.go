@@ -1,0 +1,236 @@
+// Copyright The picolet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/picolet/picolet/board/virtual"
+	"github.com/picolet/picolet/fleet"
+	"github.com/picolet/picolet/kubelet"
+	"github.com/picolet/picolet/link"
+)
+
+// boardOptions say which board startBoard starts.
+type boardOptions struct {
+	name    string                // Optional [a unique one]
+	gateway string                // Optional [the shared one's address]
+	dialer  link.Dialer           // Optional [TCP to gateway]
+	virtual virtual.Options       // Optional: the board
+	change  func(*kubelet.Config) // Optional: what differs from the defaults
+}
+
+// testBoard is a virtual board with a kubelet, which can be switched off and on.
+type testBoard struct {
+	plane    *plane
+	name     string
+	hardware *virtual.Board // since the last power on
+	port     string         // address of the kubelet port, likewise
+	log      *logBuffer
+
+	options boardOptions
+	run     *boardRun // nil: switched off
+}
+
+// boardRun is the time from power on to power off.
+type boardRun struct {
+	cancel context.CancelFunc
+	ended  chan error
+}
+
+// newBoard makes a board that is switched off. When the test ends, it is
+// switched off and its node deleted.
+func newBoard(tb testing.TB, p *plane, o boardOptions) *testBoard {
+	tb.Helper()
+	if o.name == "" {
+		o.name = unique("board")
+	}
+	if o.virtual.ID == "" {
+		o.virtual.ID = o.name
+	}
+	if o.gateway == "" {
+		o.gateway = sharedGateway(tb).addr
+	}
+	if o.dialer == nil {
+		o.dialer = link.TCP(o.gateway)
+	}
+	o.virtual.StoragePath = filepath.Join(tb.TempDir(), "record")
+	b := &testBoard{plane: p, name: o.name, log: new(logBuffer), options: o}
+	tb.Cleanup(func() {
+		b.powerOff(tb)
+		b.deleteNode(tb)
+		if tb.Failed() {
+			tb.Logf("board %s:\n%s", b.name, b.log)
+		}
+	})
+	return b
+}
+
+// startBoard makes a board and switches it on.
+func startBoard(tb testing.TB, p *plane, o boardOptions) *testBoard {
+	tb.Helper()
+	b := newBoard(tb, p, o)
+	b.powerOn(tb)
+	return b
+}
+
+// readyBoard makes a board, switches it on and waits until its node is Ready.
+func readyBoard(tb testing.TB, p *plane, o boardOptions) *testBoard {
+	tb.Helper()
+	b := startBoard(tb, p, o)
+	b.waitStatus(tb, corev1.ConditionTrue)
+	return b
+}
+
+// powerOn boots the board, of which only the stored record is older.
+func (b *testBoard) powerOn(tb testing.TB) {
+	tb.Helper()
+	var err error
+	b.hardware, err = virtual.New(b.options.virtual)
+	must(tb, err)
+	l, err := net.Listen("tcp", anyPort) // the last one may be somebody else's by now
+	must(tb, err)
+	b.port = l.Addr().String()
+	n, err := fleet.NewNode(fleet.Options{
+		Name:     b.name,
+		Boot:     fleet.Machine(b.configure),
+		Dialer:   b.options.dialer,
+		Listener: l,
+		Log:      slog.New(slog.NewTextHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	})
+	must(tb, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	b.run = &boardRun{cancel: cancel, ended: make(chan error, 1)}
+	go func(r *boardRun) { r.ended <- fleet.Run(ctx, n) }(b.run)
+}
+
+// configure is the kubelet's configuration for a boot; 0 is power on.
+func (b *testBoard) configure(boot int) (kubelet.Config, error) {
+	if boot > 0 {
+		b.hardware.Reset()
+	}
+	_, port, err := net.SplitHostPort(b.port)
+	if err != nil {
+		return kubelet.Config{}, err
+	}
+	c := kubelet.Config{
+		NodeName: b.name, Host: b.options.gateway, Version: b.plane.version, Board: b.hardware.Board(),
+		ConfigMaps: []kubelet.ObjectName{}, Seed: seed(),
+	}
+	if _, err := fmt.Sscan(port, &c.Port); err != nil {
+		return c, err
+	}
+	if b.options.change != nil {
+		b.options.change(&c)
+	}
+	return c, nil
+}
+
+// powerOff cuts the power: nothing is said good-bye to.
+func (b *testBoard) powerOff(tb testing.TB) {
+	tb.Helper()
+	if b.run == nil {
+		return
+	}
+	b.run.cancel()
+	if err := <-b.run.ended; err != nil {
+		tb.Errorf("board %s: %v", b.name, err)
+	}
+	b.run = nil
+}
+
+func (b *testBoard) deleteNode(tb testing.TB) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	select {
+	case <-b.plane.Done(): // its nodes are gone with it
+		return
+	default:
+	}
+	if err := b.plane.client.CoreV1().Nodes().Delete(ctx, b.name, metav1.DeleteOptions{}); err != nil && !isNotFound(err) {
+		tb.Errorf("deleting node %s: %v", b.name, err)
+	}
+}
+
+func (b *testBoard) node(ctx context.Context) (*corev1.Node, error) {
+	return b.plane.client.CoreV1().Nodes().Get(ctx, b.name, metav1.GetOptions{})
+}
+
+func (b *testBoard) mustNode(tb testing.TB) *corev1.Node {
+	tb.Helper()
+	n, err := b.node(tb.Context())
+	must(tb, err)
+	return n
+}
+
+// waitNode waits until the node is as check has it.
+func (b *testBoard) waitNode(tb testing.TB, limit time.Duration, check func(*corev1.Node) error) *corev1.Node {
+	tb.Helper()
+	var n *corev1.Node
+	eventually(tb, limit, func(ctx context.Context) (err error) {
+		if n, err = b.node(ctx); err != nil {
+			return err
+		}
+		return check(n)
+	})
+	return n
+}
+
+// waitStatus waits until the status of condition Ready is want, since the
+// board's last boot.
+func (b *testBoard) waitStatus(tb testing.TB, want corev1.ConditionStatus) *corev1.Node {
+	tb.Helper()
+	return b.waitNode(tb, 3*gracePeriod, func(n *corev1.Node) error {
+		c := condition(n, corev1.NodeReady)
+		switch {
+		case c == nil:
+			return errors.New("no condition Ready")
+		case c.Status != want:
+			return fmt.Errorf("Ready is %s (%s), want %s", c.Status, c.Reason, want)
+		case b.run != nil && n.Status.NodeInfo.BootID != b.hardware.Board().Facts.BootID:
+			return errors.New("the status is that of an earlier boot")
+		}
+		return nil
+	})
+}
+
+// condition returns a condition of a node, nil where it has none.
+func condition(n *corev1.Node, t corev1.NodeConditionType) *corev1.NodeCondition {
+	for i := range n.Status.Conditions {
+		if c := &n.Status.Conditions[i]; c.Type == t {
+			return c
+		}
+	}
+	return nil
+}
+
+// logBuffer keeps a log for tests to read.
+type logBuffer struct {
+	mu   sync.Mutex
+	text []byte
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.text = append(b.text, p...)
+	return len(p), nil
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return string(b.text)
+}
