@@ -34,7 +34,10 @@ func (g *Gateway) forward(w http.ResponseWriter, r *http.Request, c *call, body 
 		req.contentType = contentType
 	}
 	a, err := g.upstream.do(r.Context(), req)
-	if err != nil {
+	switch {
+	case r.Context().Err() != nil:
+		return refuse(http.StatusBadRequest, "hung_up", "the board hung up before the API server answered")
+	case err != nil:
 		return g.upstreamFailure(c, err)
 	}
 	if refused := g.judge(c, a); refused != nil {
@@ -97,9 +100,7 @@ func (g *Gateway) upstreamFailure(c *call, err error) *refusal {
 		r = refuse(http.StatusBadGateway, "upstream", "the API server cannot be reached")
 	}
 	r.retryAfter = retryUpstream
-	if !errors.Is(err, context.Canceled) { // the board has gone
-		g.log.Warn("Request to API server failed", "node", c.node, "operation", c.op.name, "err", err)
-	}
+	g.log.Warn("Request to API server failed", "node", c.node, "operation", c.op.name, "err", err)
 	return r
 }
 

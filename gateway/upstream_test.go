@@ -151,3 +151,36 @@ func TestInFlightIsBounded(t *testing.T) {
 		endBubble(t, h)
 	})
 }
+
+// TestBoardHangsUp: a board that ends its side of the connection before the
+// answer came is told so, and the API server is not blamed.
+func TestBoardHangsUp(t *testing.T) {
+	t.Parallel()
+	api := newFakeAPI()
+	asked := make(chan struct{})
+	api.node = func(_ http.ResponseWriter, r *http.Request) {
+		close(asked)
+		<-r.Context().Done()
+	}
+	h := startTLS(t, api)
+	conn, err := net.Dial("tcp", h.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_, _ = io.WriteString(conn, get(own))
+	<-asked
+	_ = conn.(*net.TCPConn).CloseWrite()
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, _ := io.ReadAll(resp.Body)
+	if resp.StatusCode != http.StatusBadRequest || !strings.Contains(string(body), "hung up") {
+		t.Errorf("answer %d %s", resp.StatusCode, body)
+	}
+	if strings.Contains(h.log.String(), "Request to API server failed") {
+		t.Errorf("the log blames the API server:\n%s", h.log)
+	}
+}

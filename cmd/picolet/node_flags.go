@@ -149,11 +149,7 @@ func (f *nodeFlags) kubeletConfig(up *upstream) (kubelet.Config, error) {
 		c.Labels = append(c.Labels, kubelet.Label{Key: key, Value: value})
 	}
 	slices.SortFunc(c.Labels, func(a, b kubelet.Label) int { return cmp.Compare(a.Key, b.Key) })
-	c.Token, err = optionalSecret("token-file", f.tokenFile)
-	if err != nil {
-		return c, err
-	}
-	if err != nil {
+	if c.Token, err = optionalSecret("token-file", f.tokenFile); err != nil {
 		return c, err
 	}
 	if c.ServerToken, err = optionalSecret("server-token-file", f.serverTokenFile); err != nil {
