@@ -21,7 +21,7 @@ UNIT     = $$($(GO) list ./... | grep -v -e '/e2e$$' -e '/e2e/')
 
 export KUBERNETES
 .DEFAULT_GOAL := help
-.PHONY: help build run controlplane test test-unit test-controlplane test-e2e lint vulncheck fuzz bench clean
+.PHONY: help build run controlplane test test-unit test-controlplane test-e2e lint vulncheck fuzz bench bench-e2e clean
 
 help: ## list the targets
 	@echo 'make TARGET, where TARGET is one of:'
@@ -83,6 +83,9 @@ fuzz: ## run each fuzz target for 20 s (FUZZTIME=1m for longer)
 
 bench: controlplane ## run all benchmarks
 	$(GO) test $(JOBS) -run '^$$' -bench . -benchmem ./...
+
+bench-e2e: controlplane ## time registration, status and lease against the real API server
+	$(GO) test $(JOBS) -run '^$$' -bench . -benchtime 200x ./e2e
 
 clean: ## remove bin/; the control plane stays in the user's cache
 	rm -rf bin
