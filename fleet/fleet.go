@@ -64,6 +64,10 @@ type Options struct {
 	// further connection. Optional [kubelet.Busy()].
 	Busy []byte
 
+	// Uptime is how long ago the board booted, asked whenever a kubelet
+	// starts. Optional [the board boots with its kubelet].
+	Uptime func() time.Duration
+
 	// FixedAddress leaves the address to the kubelet's configuration. Optional
 	// [the local address of what was dialled is reported to the kubelet].
 	FixedAddress bool
@@ -124,9 +128,18 @@ func (n *Node) Run(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("node %q cannot boot: %w", n.opts.Name, err)
 		}
-		newRunner(n, k).run(ctx)
+		newRunner(n, k, n.uptime()).run(ctx)
 	}
 	return nil
+}
+
+// uptime is the age of the board when its kubelet starts. What reboots is the
+// board that picolet is: a machine around it goes on, and so does its uptime.
+func (n *Node) uptime() time.Duration {
+	if n.opts.Uptime == nil {
+		return 0
+	}
+	return n.opts.Uptime()
 }
 
 // Run drives all nodes until ctx ends, or until one cannot boot: then it ends

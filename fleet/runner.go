@@ -41,9 +41,9 @@ type runner struct {
 
 const never = time.Duration(math.MaxInt64)
 
-func newRunner(n *Node, k Kubelet) *runner {
+func newRunner(n *Node, k Kubelet, uptime time.Duration) *runner {
 	return &runner{
-		node: n, k: k, booted: time.Now(), resetAt: never,
+		node: n, k: k, booted: time.Now().Add(-uptime), resetAt: never,
 		events: make(chan event), done: make(chan struct{}),
 	}
 }

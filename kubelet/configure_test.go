@@ -33,7 +33,7 @@ func TestConfigureRefuses(t *testing.T) {
 		{"no sensors", func(c *Config) { c.Board.Sensors = nil }, ErrBoard},
 		{"no board ID", func(c *Config) { c.Board.Facts.ID = "" }, ErrBoard},
 		{"odd board ID", func(c *Config) { c.Board.Facts.ID = "a b" }, ErrBoard},
-		{"long fact", func(c *Config) { c.Board.Facts.OSImage = long + "x" }, ErrBoard},
+		{"long fact", func(c *Config) { c.Board.Facts.OSImage = long + long + "x" }, ErrBoard},
 		{"line break in token", func(c *Config) { c.Token = "a\nb" }, ErrToken},
 		{"bad label key", func(c *Config) { c.Labels = []Label{{Key: "a b", Value: "c"}} }, ErrLabels},
 		{"bad label value", func(c *Config) { c.Labels = []Label{{Key: "a", Value: "-"}} }, ErrLabels},
@@ -78,8 +78,8 @@ func TestLongestConfigurationWorks(t *testing.T) {
 			c.Labels = append(c.Labels, Label{Key: x(50) + "." + x(50) + "/" + x(17) + itoa(i), Value: x(63)})
 		}
 		f := &c.Board.Facts
-		f.Model, f.ID, f.SystemUUID, f.BootID, f.KernelVersion = x(63), x(63), x(64), strings.Repeat("\xff", 64), x(64)
-		f.OSImage, f.ResetReason = strings.Repeat("\x01", 64), x(64)
+		f.Model, f.ID, f.SystemUUID, f.BootID, f.KernelVersion = x(63), x(63), x(128), strings.Repeat("\xff", 128), x(128)
+		f.OSImage, f.ResetReason = strings.Repeat("\x01", 128), x(128)
 		c.ConfigMaps = []ObjectName{{x(63), strings.Repeat(x(63)+".", 3) + x(61)}}
 		for range MaxConfigMaps - 1 {
 			c.ConfigMaps = append(c.ConfigMaps, c.ConfigMaps[0])

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -41,6 +42,20 @@ func readFacts(root string) (board.Facts, error) {
 	}
 	return f, nil
 }
+
+// uptime parses /proc/uptime (proc(5)): seconds since boot with two decimals,
+// then the idle time. It is 0 if the text is something else.
+func uptime(line string) time.Duration {
+	first, _, _ := strings.Cut(line, " ")
+	seconds, err := strconv.ParseFloat(first, 64)
+	if err != nil || !(seconds >= 0 && seconds < maxUptime) {
+		return 0
+	}
+	return time.Duration(seconds*100+0.5) * 10 * time.Millisecond
+}
+
+// maxUptime is a hundred years in seconds: more is garbage.
+const maxUptime = 100 * 365 * 24 * 3600
 
 // tree is a folder that holds etc, proc and sys.
 type tree string

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"github.com/picolet/picolet/board"
 	"github.com/picolet/picolet/board/filestore"
@@ -18,6 +19,7 @@ import (
 type Board struct {
 	facts   board.Facts
 	sensors *sensors
+	root    tree
 	gpio    *gpio            // nil: no pins
 	store   *filestore.Store // nil: no storage
 }
@@ -36,6 +38,7 @@ func New(o Options) (*Board, error) {
 }
 
 func (b *Board) open(o Options) (err error) {
+	b.root = tree(o.Root)
 	disk := o.Root
 	if o.StoragePath != "" {
 		disk = filepath.Dir(o.StoragePath)
@@ -70,6 +73,9 @@ func (b *Board) Board() board.Board {
 	}
 	return whole
 }
+
+// Uptime is the time since the machine booted, 0 if it cannot be read.
+func (b *Board) Uptime() time.Duration { return uptime(b.root.line("proc/uptime")) }
 
 // Close closes the files of the sensors and gives the pins back to the
 // kernel, which keeps or resets their level as its driver does.

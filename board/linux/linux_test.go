@@ -303,3 +303,23 @@ func BenchmarkRead(b *testing.B) {
 		})
 	}
 }
+
+func TestUptime(t *testing.T) {
+	t.Parallel()
+	for line, want := range map[string]time.Duration{
+		"93784.52 350123.11": 93784520 * time.Millisecond, "0.00 0.00": 0, "12 3": 12 * time.Second,
+		"": 0, "-5.0 1": 0, "soon": 0, "99999999999999999999.0 1": 0, "5m 1": 0, "NaN 1": 0, "Inf": 0,
+	} {
+		if got := uptime(line); got != want {
+			t.Errorf("uptime(%q) = %v, want %v", line, got, want)
+		}
+	}
+	b, err := New(Options{Root: "testdata/pi"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	if got := b.Uptime(); got != 93784520*time.Millisecond {
+		t.Errorf("the Raspberry Pi has been up for %v", got)
+	}
+}

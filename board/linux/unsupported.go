@@ -8,6 +8,7 @@ package linux
 import (
 	"errors"
 	"runtime"
+	"time"
 
 	"github.com/picolet/picolet/board"
 )
@@ -22,6 +23,9 @@ func New(Options) (*Board, error) {
 
 // Board returns an empty board.
 func (*Board) Board() board.Board { return board.Board{} }
+
+// Uptime is not known.
+func (*Board) Uptime() time.Duration { return 0 }
 
 // Close does nothing.
 func (*Board) Close() error { return nil }

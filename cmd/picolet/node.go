@@ -80,6 +80,7 @@ func runNode(ctx context.Context, f *nodeFlags, log *slog.Logger) error {
 		Boot:         fleet.Machine(hardware.configure(config)),
 		Dialer:       up.dialer,
 		Listener:     port,
+		Uptime:       hardware.uptime,
 		FixedAddress: f.nodeIP != "",
 		Log:          log,
 	})
@@ -112,9 +113,10 @@ func tryLink(ctx context.Context, up *upstream) error {
 
 // hardware is a board over its boots.
 type hardware struct {
-	facts func() board.Board
-	reset func()
-	close func() error
+	facts  func() board.Board
+	uptime func() time.Duration // nil: the board boots with its kubelet
+	reset  func()
+	close  func() error
 }
 
 // configure returns what fleet.Machine asks for: config with the board and
@@ -148,7 +150,7 @@ func (f *nodeFlags) openHardware() (*hardware, error) {
 	if err != nil {
 		return nil, fmt.Errorf("this machine cannot be a board (try --board virtual): %w", err)
 	}
-	return &hardware{facts: b.Board, reset: func() {}, close: b.Close}, nil
+	return &hardware{facts: b.Board, uptime: b.Uptime, reset: func() {}, close: b.Close}, nil
 }
 
 // openVirtual makes a Pico W in memory whose storage is in dir.
