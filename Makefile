@@ -30,6 +30,7 @@ help: ## list the targets
 	@echo 'KUBERNETES=1.36 selects the other line; ARGS="--nodes 10" goes to "picolet up" in make run.'
 
 build: ## build bin/picolet
+	@test -e bin/picolet || echo 'Building bin/picolet; the first time takes some minutes'
 	$(GO) build $(JOBS) -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/picolet ./cmd/picolet
 
 controlplane: build ## build the Kubernetes control plane into the user's cache, once (about 7 min)
