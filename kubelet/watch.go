@@ -19,6 +19,7 @@ const (
 	watchAgain     = 2 * time.Minute  // after which a refused watch is tried again
 	watchTimeout   = 5 * time.Minute  // asked of the server; jittered by a tenth
 	watchGrace     = 30 * time.Second // for the server to end a watch by itself
+	shortWatch     = 5 * time.Second  // one that ends sooner is not asked for again at once
 	maxVersionText = 20
 )
 
@@ -36,7 +37,7 @@ type watcher struct {
 	versionLen  uint8
 	polling     bool
 	pollUntil   time.Duration
-	gotEvent    bool // of the body under way
+	asked       time.Duration // when the request under way was sent
 	timeout     [4]byte
 	absent      bool // the ConfigMap is not there, and that was said
 	told        error
@@ -88,7 +89,7 @@ func (k *Kubelet) askWatch(now time.Duration, w *watcher) {
 		head.Query[0] = http1.Param{Name: "fieldSelector", Value: "metadata.name=", Suffix: w.name.Name}
 	}
 	w.decoder.Reset(shape, w.name.Namespace, w.name.Name, &w.staged)
-	w.gotEvent, w.bodyRefused = false, false
+	w.asked, w.bodyRefused = now, false
 	if !w.exchange.ask(now, &head) {
 		k.logWatch(now, logring.Error, "Request does not fit its buffer", w).End()
 		w.next.fail(now, slowDelay, slowDelayMax, &k.random)
@@ -163,7 +164,6 @@ func (k *Kubelet) feedWatch(now time.Duration, w *watcher, body []byte) bool {
 		if ev == configmap.None {
 			return true
 		}
-		w.gotEvent = true
 		k.watchEvent(now, w, ev)
 		if ev == configmap.Expired || ev == configmap.Failed {
 			k.watchExpired(now, w)
@@ -232,8 +232,7 @@ func (k *Kubelet) planWatch(now time.Duration, w *watcher) {
 		if w.next.ready(now) {
 			w.next.fail(now, quickDelay, quickDelayMax, &k.random)
 		}
-	case w.op == watchConfigMap && !w.gotEvent:
-		// A watch that ended without a word; not at once again.
+	case w.op == watchConfigMap && now-w.asked < shortWatch:
 		w.next.fail(now, quickDelay, quickDelayMax, &k.random)
 	default:
 		w.op = watchConfigMap
