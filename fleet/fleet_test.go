@@ -433,3 +433,18 @@ func TestOptionsNameWhatIsMissing(t *testing.T) {
 		}
 	}
 }
+
+// TestUptime: where the board has been up for long, its kubelet's time begins
+// there and runs on.
+func TestUptime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newFake(on("Start", func(k *fakeKubelet, in input) { k.out.Wake = in.now + time.Second }))
+		stop := start(t, fleet.Options{Dialer: linktest.NewNetwork(), Uptime: func() time.Duration { return 100 * time.Hour }}, k)
+		time.Sleep(1500 * time.Millisecond)
+		lines := k.transcript()[:2]
+		stop()
+		if want := []string{"100h0m0s Start", "100h0m1s Tick"}; !slices.Equal(lines, want) {
+			t.Errorf("inputs: %q, want %q", lines, want)
+		}
+	})
+}
