@@ -76,28 +76,11 @@ func (k *Kubelet) writeEvent(w *jsonstream.Writer, now int64) {
 	if e.micros == 0 {
 		e.micros = now
 	}
-	name := k.node.Spec.Name
 	w.BeginObject()
 	w.StringMember("kind", "Event")
 	w.StringMember("apiVersion", "v1")
-	w.Key("metadata")
-	w.BeginObject()
-	w.Key("name")
-	w.BeginString()
-	w.AppendTextString(name)
-	w.AppendTextString(".")
-	var hex [16]byte
-	w.AppendText(appendHex(hex[:0], k.random.next()))
-	w.EndString()
-	w.StringMember("namespace", "default")
-	w.EndObject()
-	w.Key("involvedObject")
-	w.BeginObject()
-	w.StringMember("kind", "Node")
-	w.StringMember("apiVersion", "v1")
-	w.StringMember("name", name)
-	w.StringMember("uid", name)
-	w.EndObject()
+	k.writeEventName(w)
+	k.writeEventObject(w)
 	w.StringMember("reason", e.reason)
 	w.BytesMember("message", e.message[:e.length])
 	w.StringMember("type", eventType(e.warning))
@@ -109,10 +92,35 @@ func (k *Kubelet) writeEvent(w *jsonstream.Writer, now int64) {
 	w.Key("source")
 	w.BeginObject()
 	w.StringMember("component", "kubelet")
-	w.StringMember("host", name)
+	w.StringMember("host", k.config.NodeName)
 	w.EndObject()
 	w.StringMember("reportingComponent", "kubelet")
-	w.StringMember("reportingInstance", name)
+	w.StringMember("reportingInstance", k.config.NodeName)
+	w.EndObject()
+}
+
+// writeEventName gives the Event a name that no other has.
+func (k *Kubelet) writeEventName(w *jsonstream.Writer) {
+	var hex [16]byte
+	w.Key("metadata")
+	w.BeginObject()
+	w.Key("name")
+	w.BeginString()
+	w.AppendTextString(k.config.NodeName)
+	w.AppendTextString(".")
+	w.AppendText(appendHex(hex[:0], k.random.next()))
+	w.EndString()
+	w.StringMember("namespace", "default")
+	w.EndObject()
+}
+
+func (k *Kubelet) writeEventObject(w *jsonstream.Writer) {
+	w.Key("involvedObject")
+	w.BeginObject()
+	w.StringMember("kind", "Node")
+	w.StringMember("apiVersion", "v1")
+	w.StringMember("name", k.config.NodeName)
+	w.StringMember("uid", k.config.NodeName)
 	w.EndObject()
 }
 
