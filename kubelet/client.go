@@ -282,8 +282,10 @@ func (k *Kubelet) setTime(now time.Duration, date []byte) {
 func (k *Kubelet) failed(now time.Duration, op operation, code int) {
 	r := &k.client.retries[op.task()]
 	rec := k.log.Begin(now, k.clock.Micros(now), levelOf(code), messageOf(code)).
-		Str("operation", op.String()).Int("code", int64(code)).
-		Bytes("answer", k.client.answer.Message())
+		Str("operation", op.String()).Int("code", int64(code))
+	if said := k.client.answer.Message(); len(said) > 0 {
+		rec.Bytes("answer", said)
+	}
 	k.delay(now, r, code, k.client.reader.RetryAfter)
 	rec.Dur("retry", r.at-now).End()
 }

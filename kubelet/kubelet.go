@@ -77,9 +77,12 @@ type Kubelet struct {
 // Start begins at now, the time since boot: the stored configuration is put
 // in force, then the node is registered.
 func (k *Kubelet) Start(now time.Duration) {
-	k.log.Begin(now, 0, logring.Info, "Kubelet started").
-		Str("node", k.config.NodeName).Str("board", k.config.Board.Facts.ID).
-		Str("version", k.config.Version).Str("reset", k.config.Board.Facts.ResetReason).End()
+	rec := k.log.Begin(now, 0, logring.Info, "Kubelet started").
+		Str("node", k.config.NodeName).Str("board", k.config.Board.Facts.ID).Str("version", k.config.Version)
+	if why := k.config.Board.Facts.ResetReason; why != "" {
+		rec.Str("reset", why)
+	}
+	rec.End()
 	k.events.add("Starting", false, 0).text("Starting kubelet.")
 	k.started = true
 	k.restore(now)
