@@ -21,7 +21,7 @@ UNIT     = $$($(GO) list ./... | grep -v -e '/e2e$$' -e '/e2e/')
 
 export KUBERNETES
 .DEFAULT_GOAL := help
-.PHONY: help build run controlplane test test-unit test-controlplane test-e2e lint vulncheck fuzz bench bench-e2e clean
+.PHONY: help build run controlplane test test-unit test-controlplane test-firmware tinygo test-e2e lint vulncheck fuzz bench bench-e2e clean
 
 help: ## list the targets
 	@echo 'make TARGET, where TARGET is one of:'
@@ -33,13 +33,13 @@ build: ## build bin/picolet
 	@test -e bin/picolet || echo 'Building bin/picolet; the first time takes some minutes'
 	$(GO) build $(JOBS) -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/picolet ./cmd/picolet
 
-controlplane: build ## build the Kubernetes control plane into the user's cache, once (about 7 min)
+controlplane: build ## build the Kubernetes control plane into the user's cache, once (about 10 min)
 	@bin/picolet controlplane build --kubernetes $(KUBERNETES) --source controlplane
 
 run: build ## start a cluster with virtual boards; Ctrl-C ends it
 	@exec bin/picolet up --kubernetes $(KUBERNETES) $(ARGS)
 
-test: test-unit test-controlplane test-e2e ## run all tests
+test: test-unit test-controlplane test-firmware test-e2e ## run all tests
 
 test-unit: controlplane ## unit tests of all packages, with the race detector where there is a C compiler
 	@test -n '$(RACE)' || echo 'no C compiler: tests run without the race detector'
@@ -48,6 +48,12 @@ test-unit: controlplane ## unit tests of all packages, with the race detector wh
 test-controlplane: ## unit tests of the control plane's own code
 	$(CONTROLPLANE) $(GO) test $(JOBS) ./internal/...
 
+test-firmware: ## tests of the firmware's tools; with TinyGo built (make tinygo), of the core under TinyGo too
+	cd firmware && $(GO) test $(JOBS) ./...
+
+tinygo: ## build the TinyGo compiler into the user's cache, once (about 2 min; as root it installs LLVM)
+	cd firmware && $(GO) run ./toolchain
+
 test-e2e: controlplane ## tests against the real control plane
 	$(GO) test $(JOBS) -count=1 -timeout 20m -run '$(E2E)' ./e2e/...
 
@@ -55,13 +61,14 @@ lint: vulncheck ## gofmt, go vet, staticcheck; govulncheck where its database ca
 	@bad=$$(gofmt -l .); test -z "$$bad" || { echo "gofmt would change:"; echo "$$bad"; exit 1; }
 	$(GO) vet $(JOBS) ./...
 	$(GO) run $(STATICCHECK) ./...
+	cd firmware && $(GO) vet $(JOBS) ./... && $(GO) run $(STATICCHECK) ./...
 	$(CONTROLPLANE) $(GO) vet $(JOBS) ./...
 	$(CONTROLPLANE) $(GO) run $(STATICCHECK) ./...
 
 # go run hides the exit code, by which vulnerabilities differ from having no database.
 vulncheck:
 	@GOBIN='$(CURDIR)/bin' $(GO) install $(GOVULNCHECK)
-	@for dir in . controlplane; do \
+	@for dir in . controlplane firmware; do \
 		said=$$(cd $$dir && CGO_ENABLED=0 GOWORK=off '$(CURDIR)/bin/govulncheck' ./... 2>&1); \
 		case $$? in \
 		0) echo "govulncheck: nothing found in $$dir" ;; \

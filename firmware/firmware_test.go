@@ -1,0 +1,94 @@
+// Copyright The picolet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package firmware_test builds images for boards and runs the portable core's
+// tests with the compiler that builds them.
+package firmware_test
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/picolet/picolet/firmware/toolchain/tinygo"
+)
+
+// What the core alone may take of a board, in bytes. Half as much again as it
+// does: this is a fence against a library that slips in, not a target.
+const (
+	maxCoreFlash  = 170 << 10
+	maxCoreStatic = 24 << 10
+)
+
+// compiler returns the TinyGo to use. A person's machine that has none skips the
+// test; elsewhere it is built.
+func compiler(t *testing.T) tinygo.Compiler {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("compiling with TinyGo takes long")
+	}
+	find := tinygo.Find
+	if os.Getenv("CI") == "true" {
+		find = tinygo.Get
+	}
+	c, err := find(t.Context(), tinygo.Options{Progress: func(step string) { t.Log(step) }})
+	if errors.Is(err, tinygo.ErrNotBuilt) {
+		t.Skip(err)
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func run(t *testing.T, cmd *exec.Cmd) string {
+	t.Helper()
+	said, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %v\n%s", cmd.Args, err, said)
+	}
+	return string(said)
+}
+
+func TestCoreFitsTheBoard(t *testing.T) {
+	t.Parallel()
+	image := filepath.Join(t.TempDir(), "core.elf")
+	run(t, compiler(t).Command(t.Context(), "build", "-target=pico", "-serial=uart", "-o="+image, "./core"))
+	table := run(t, exec.CommandContext(t.Context(), "go", "run", "./footprint", "core="+image))
+	t.Log("\n" + table)
+	fields := strings.Split(table[strings.LastIndex(table, "| core "):], "|")
+	for column, c := range map[string]struct {
+		at     int
+		budget int
+	}{"flash": {2, maxCoreFlash}, "static RAM": {3, maxCoreStatic}} {
+		n, err := strconv.Atoi(strings.TrimSpace(fields[c.at]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n > c.budget {
+			t.Errorf("the core takes %d bytes of %s, over its budget of %d: `go run ./toolchain build -target=pico -size=full ./core` tells where",
+				n, column, c.budget)
+		}
+	}
+}
+
+// testedByTinyGo are the packages of the root module whose tests run under
+// TinyGo. Those of the others import what TinyGo lacks, such as net/http.
+var testedByTinyGo = []string{
+	"./board", "./kubelet/answer", "./kubelet/configmap", "./kubelet/jsonstream", "./kubelet/logring",
+}
+
+func TestCoresTestsPassUnderTinyGo(t *testing.T) {
+	t.Parallel()
+	// With the garbage collector of the boards, not that of Linux.
+	cmd := compiler(t).Command(t.Context(), append([]string{"test", "-gc=conservative"}, testedByTinyGo...)...)
+	cmd.Dir = ".."
+	said := run(t, cmd)
+	t.Log("\n" + said)
+	if passed := strings.Count(said, "ok  \t"); passed != len(testedByTinyGo) {
+		t.Errorf("%d packages passed, want %d", passed, len(testedByTinyGo))
+	}
+}

@@ -1,0 +1,54 @@
+// Copyright The picolet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Command toolchain runs the TinyGo that builds picolet's firmware, and builds it
+// first where there is none.
+//
+//	go run ./toolchain                            prints the path of the compiler
+//	go run ./toolchain build -target pico ./core  runs it
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/picolet/picolet/firmware/toolchain/tinygo"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	err := run(ctx, os.Args[1:])
+	var exit *exec.ExitError
+	switch {
+	case errors.As(err, &exit) && exit.Exited(): // the compiler has said why
+		os.Exit(exit.ExitCode())
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "toolchain:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	start := time.Now()
+	compiler, err := tinygo.Get(ctx, tinygo.Options{Progress: func(step string) {
+		fmt.Fprintf(os.Stderr, "%4.0f s  %s\n", time.Since(start).Seconds(), step)
+	}})
+	if err != nil {
+		// Without the chain of a tool's exit code: that would be taken for the compiler's.
+		return errors.New(err.Error())
+	}
+	if len(args) == 0 {
+		fmt.Println(compiler.Path)
+		return nil
+	}
+	cmd := compiler.Command(ctx, args...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	return cmd.Run()
+}

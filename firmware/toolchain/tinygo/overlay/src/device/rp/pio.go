@@ -1,0 +1,144 @@
+// Copyright The picolet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build rp && rp2040
+
+package rp
+
+import "runtime/volatile"
+
+// PIO0_Type is a programmable I/O block.
+type PIO0_Type struct {
+	CTRL              volatile.Register32 // 0x0
+	FSTAT             volatile.Register32 // 0x4
+	FDEBUG            volatile.Register32 // 0x8
+	FLEVEL            volatile.Register32 // 0xc
+	TXF0              volatile.Register32 // 0x10
+	_                 [0xc]byte
+	RXF0              volatile.Register32 // 0x20
+	_                 [0xc]byte
+	IRQ               volatile.Register32 // 0x30
+	_                 [0x4]byte
+	INPUT_SYNC_BYPASS volatile.Register32 // 0x38
+	_                 [0xc]byte
+	INSTR_MEM0        volatile.Register32 // 0x48
+	_                 [0x7c]byte
+	SM0_CLKDIV        volatile.Register32 // 0xc8
+}
+
+// GetIRQ reads bits 7:0 of IRQ.
+func (o *PIO0_Type) GetIRQ() uint32 { return o.IRQ.Get() & 0xff }
+
+// SetIRQ writes bits 7:0 of IRQ.
+func (o *PIO0_Type) SetIRQ(value uint32) { o.IRQ.ReplaceBits(value, 0xff, 0) }
+
+// Bits of PIO0.
+const (
+	PIO0_CTRL_SM_ENABLE_Pos      = 0
+	PIO0_CTRL_SM_RESTART_Pos     = 4
+	PIO0_CTRL_CLKDIV_RESTART_Pos = 8
+
+	PIO0_FSTAT_RXFULL_Pos  = 0
+	PIO0_FSTAT_RXEMPTY_Pos = 8
+	PIO0_FSTAT_TXFULL_Pos  = 16
+	PIO0_FSTAT_TXEMPTY_Pos = 24
+
+	PIO0_FDEBUG_RXSTALL_Pos = 0
+	PIO0_FDEBUG_RXUNDER_Pos = 8
+	PIO0_FDEBUG_TXOVER_Pos  = 16
+	PIO0_FDEBUG_TXSTALL_Pos = 24
+
+	PIO0_FLEVEL_TX0_Msk = 0xf
+	PIO0_FLEVEL_TX0_Pos = 0
+	PIO0_FLEVEL_RX0_Msk = 0xf0
+	PIO0_FLEVEL_RX0_Pos = 4
+	PIO0_FLEVEL_TX1_Pos = 8
+	PIO0_FLEVEL_RX1_Pos = 12
+
+	PIO0_SM0_CLKDIV_FRAC_Pos = 8
+	PIO0_SM0_CLKDIV_INT_Pos  = 16
+
+	PIO0_SM0_EXECCTRL_STATUS_N_Msk      = 0xf
+	PIO0_SM0_EXECCTRL_STATUS_N_Pos      = 0
+	PIO0_SM0_EXECCTRL_STATUS_SEL_Msk    = 0x10
+	PIO0_SM0_EXECCTRL_STATUS_SEL_Pos    = 4
+	PIO0_SM0_EXECCTRL_WRAP_BOTTOM_Msk   = 0xf80
+	PIO0_SM0_EXECCTRL_WRAP_BOTTOM_Pos   = 7
+	PIO0_SM0_EXECCTRL_WRAP_TOP_Msk      = 0x1f000
+	PIO0_SM0_EXECCTRL_WRAP_TOP_Pos      = 12
+	PIO0_SM0_EXECCTRL_OUT_STICKY_Msk    = 0x20000
+	PIO0_SM0_EXECCTRL_OUT_STICKY_Pos    = 17
+	PIO0_SM0_EXECCTRL_INLINE_OUT_EN_Msk = 0x40000
+	PIO0_SM0_EXECCTRL_INLINE_OUT_EN_Pos = 18
+	PIO0_SM0_EXECCTRL_OUT_EN_SEL_Msk    = 0xf80000
+	PIO0_SM0_EXECCTRL_OUT_EN_SEL_Pos    = 19
+	PIO0_SM0_EXECCTRL_JMP_PIN_Msk       = 0x1f000000
+	PIO0_SM0_EXECCTRL_JMP_PIN_Pos       = 24
+	PIO0_SM0_EXECCTRL_SIDE_PINDIR_Msk   = 0x20000000
+	PIO0_SM0_EXECCTRL_SIDE_PINDIR_Pos   = 29
+	PIO0_SM0_EXECCTRL_SIDE_EN_Msk       = 0x40000000
+	PIO0_SM0_EXECCTRL_SIDE_EN_Pos       = 30
+
+	PIO0_SM0_SHIFTCTRL_AUTOPUSH_Msk     = 0x10000
+	PIO0_SM0_SHIFTCTRL_AUTOPUSH_Pos     = 16
+	PIO0_SM0_SHIFTCTRL_AUTOPULL_Msk     = 0x20000
+	PIO0_SM0_SHIFTCTRL_AUTOPULL_Pos     = 17
+	PIO0_SM0_SHIFTCTRL_IN_SHIFTDIR_Msk  = 0x40000
+	PIO0_SM0_SHIFTCTRL_IN_SHIFTDIR_Pos  = 18
+	PIO0_SM0_SHIFTCTRL_OUT_SHIFTDIR_Msk = 0x80000
+	PIO0_SM0_SHIFTCTRL_OUT_SHIFTDIR_Pos = 19
+	PIO0_SM0_SHIFTCTRL_PUSH_THRESH_Msk  = 0x1f00000
+	PIO0_SM0_SHIFTCTRL_PUSH_THRESH_Pos  = 20
+	PIO0_SM0_SHIFTCTRL_PULL_THRESH_Msk  = 0x3e000000
+	PIO0_SM0_SHIFTCTRL_PULL_THRESH_Pos  = 25
+	PIO0_SM0_SHIFTCTRL_FJOIN_TX_Msk     = 0x40000000
+	PIO0_SM0_SHIFTCTRL_FJOIN_TX_Pos     = 30
+	PIO0_SM0_SHIFTCTRL_FJOIN_RX_Msk     = 0x80000000
+
+	PIO0_SM0_PINCTRL_OUT_BASE_Msk      = 0x1f
+	PIO0_SM0_PINCTRL_OUT_BASE_Pos      = 0
+	PIO0_SM0_PINCTRL_SET_BASE_Msk      = 0x3e0
+	PIO0_SM0_PINCTRL_SET_BASE_Pos      = 5
+	PIO0_SM0_PINCTRL_SIDESET_BASE_Msk  = 0x7c00
+	PIO0_SM0_PINCTRL_SIDESET_BASE_Pos  = 10
+	PIO0_SM0_PINCTRL_IN_BASE_Msk       = 0xf8000
+	PIO0_SM0_PINCTRL_IN_BASE_Pos       = 15
+	PIO0_SM0_PINCTRL_OUT_COUNT_Msk     = 0x3f00000
+	PIO0_SM0_PINCTRL_OUT_COUNT_Pos     = 20
+	PIO0_SM0_PINCTRL_SET_COUNT_Msk     = 0x1c000000
+	PIO0_SM0_PINCTRL_SET_COUNT_Pos     = 26
+	PIO0_SM0_PINCTRL_SIDESET_COUNT_Msk = 0xe0000000
+	PIO0_SM0_PINCTRL_SIDESET_COUNT_Pos = 29
+)
+
+// DMA_Type is the DMA controller.
+type DMA_Type struct {
+	_          [0x444]byte
+	CHAN_ABORT volatile.Register32 // 0x444
+}
+
+// Bits of DMA.
+const (
+	DMA_CH0_CTRL_TRIG_EN_Msk              = 0x1
+	DMA_CH0_CTRL_TRIG_EN                  = 0x1
+	DMA_CH0_CTRL_TRIG_EN_Pos              = 0
+	DMA_CH0_CTRL_TRIG_HIGH_PRIORITY_Pos   = 1
+	DMA_CH0_CTRL_TRIG_DATA_SIZE_Msk       = 0xc
+	DMA_CH0_CTRL_TRIG_DATA_SIZE_Pos       = 2
+	DMA_CH0_CTRL_TRIG_DATA_SIZE_SIZE_BYTE = 0x0
+	DMA_CH0_CTRL_TRIG_INCR_READ           = 0x10
+	DMA_CH0_CTRL_TRIG_INCR_READ_Pos       = 4
+	DMA_CH0_CTRL_TRIG_INCR_WRITE_Pos      = 5
+	DMA_CH0_CTRL_TRIG_RING_SIZE_Msk       = 0x3c0
+	DMA_CH0_CTRL_TRIG_RING_SIZE_Pos       = 6
+	DMA_CH0_CTRL_TRIG_RING_SEL_Pos        = 10
+	DMA_CH0_CTRL_TRIG_CHAIN_TO_Msk        = 0x7800
+	DMA_CH0_CTRL_TRIG_CHAIN_TO_Pos        = 11
+	DMA_CH0_CTRL_TRIG_TREQ_SEL_Msk        = 0x1f8000
+	DMA_CH0_CTRL_TRIG_TREQ_SEL_PERMANENT  = 0x3f
+	DMA_CH0_CTRL_TRIG_TREQ_SEL_Pos        = 15
+	DMA_CH0_CTRL_TRIG_IRQ_QUIET_Pos       = 21
+	DMA_CH0_CTRL_TRIG_BSWAP_Pos           = 22
+	DMA_CH0_CTRL_TRIG_SNIFF_EN_Pos        = 23
+	DMA_CH0_CTRL_TRIG_BUSY                = 0x1000000
+)
