@@ -21,7 +21,7 @@ UNIT     = $$($(GO) list ./... | grep -v -e '/e2e$$' -e '/e2e/')
 
 export KUBERNETES
 .DEFAULT_GOAL := help
-.PHONY: help build run controlplane test test-unit test-controlplane test-firmware tinygo test-e2e lint vulncheck fuzz bench bench-e2e clean
+.PHONY: help build run controlplane test test-unit test-controlplane test-firmware test-emulator tinygo test-e2e lint vulncheck fuzz bench bench-e2e clean
 
 help: ## list the targets
 	@echo 'make TARGET, where TARGET is one of:'
@@ -39,7 +39,7 @@ controlplane: build ## build the Kubernetes control plane into the user's cache,
 run: build ## start a cluster with virtual boards; Ctrl-C ends it
 	@exec bin/picolet up --kubernetes $(KUBERNETES) $(ARGS)
 
-test: test-unit test-controlplane test-firmware test-e2e ## run all tests
+test: test-unit test-controlplane test-firmware test-emulator test-e2e ## run all tests
 
 test-unit: controlplane ## unit tests of all packages, with the race detector where there is a C compiler
 	@test -n '$(RACE)' || echo 'no C compiler: tests run without the race detector'
@@ -50,6 +50,16 @@ test-controlplane: ## unit tests of the control plane's own code
 
 test-firmware: ## tests of the firmware's tools; with TinyGo built (make tinygo), of the core under TinyGo too
 	cd firmware && $(GO) test $(JOBS) ./...
+
+# Without npm it skips on a person's machine and fails in CI.
+test-emulator: ## tests of the emulated Pico W; needs Node.js 20 and npm
+	@if command -v npm >/dev/null; then \
+		cd emulator && npm ci --silent && node --test --test-reporter=dot; \
+	elif [ "$$CI" = true ]; then \
+		echo 'test-emulator needs Node.js 20 and npm: apt-get install nodejs npm'; exit 1; \
+	else \
+		echo 'test-emulator skipped: it needs Node.js 20 and npm (apt-get install nodejs npm)'; \
+	fi
 
 tinygo: ## build the TinyGo compiler into the user's cache, once (about 2 min; as root it installs LLVM)
 	cd firmware && $(GO) run ./toolchain
