@@ -39,7 +39,7 @@ controlplane: build ## build the Kubernetes control plane into the user's cache,
 run: build ## start a cluster with virtual boards; Ctrl-C ends it
 	@exec bin/picolet up --kubernetes $(KUBERNETES) $(ARGS)
 
-test: test-unit test-controlplane test-firmware test-emulator test-e2e ## run all tests
+test: test-unit test-controlplane test-emulator test-firmware test-e2e ## run all tests
 
 test-unit: controlplane ## unit tests of all packages, with the race detector where there is a C compiler
 	@test -n '$(RACE)' || echo 'no C compiler: tests run without the race detector'

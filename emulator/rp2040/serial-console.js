@@ -35,8 +35,13 @@ export class SerialConsole {
 
   /** @param {string} text */
   send(text) {
-    if (!this.#input.length) this.#alarm.schedule(BYTE_NANOS);
-    this.#input.push(...Buffer.from(text));
+    this.sendBytes(Buffer.from(text));
+  }
+
+  /** @param {Uint8Array} bytes */
+  sendBytes(bytes) {
+    if (!this.#input.length && bytes.length) this.#alarm.schedule(BYTE_NANOS);
+    this.#input.push(...bytes);
   }
 
   #deliver() {
