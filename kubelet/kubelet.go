@@ -100,19 +100,7 @@ func (k *Kubelet) Opened(now time.Duration, s Stream) {
 	if x := k.exchange(s); x != nil {
 		x.open()
 	}
-	if s == StreamAPI {
-		k.linkOpened(now)
-	}
 	k.step(now)
-}
-
-// linkOpened has the status sent before anything else, if there was a time
-// without a link: the node may have been marked Unknown.
-func (k *Kubelet) linkOpened(now time.Duration) {
-	c := &k.client
-	if c.everUp && now-c.upAt > k.config.LeaseDuration/4 && k.registered == done {
-		k.statusDue = true
-	}
 }
 
 // Closed tells that a stream is gone: its dial failed, the peer closed it, or
