@@ -9,28 +9,8 @@ const (
 	maxSealed = 0xfff
 )
 
-// AppendChunk appends data as one chunk to dst within its capacity, or nothing
-// if data is empty, because an empty chunk would be the last. On ErrFull dst
-// comes back as it was.
-func AppendChunk(dst, data []byte) ([]byte, error) {
-	if len(data) == 0 {
-		return dst, nil
-	}
-	a := appender{buf: dst}
-	a.hex(len(data), 1)
-	add(&a, "\r\n")
-	add(&a, data)
-	add(&a, "\r\n")
-	return a.done(dst)
-}
-
-// AppendLastChunk appends the end of a chunked body, without trailers, to dst
-// within its capacity. On ErrFull dst comes back as it was.
-func AppendLastChunk(dst []byte) ([]byte, error) {
-	a := appender{buf: dst}
-	add(&a, "0\r\n\r\n")
-	return a.done(dst)
-}
+// LastChunk is the end of a chunked body without trailers.
+const LastChunk = "0\r\n\r\n"
 
 // ChunkBody returns the part of buf, up to its capacity, in which the data of a
 // chunk is to be written before SealChunk: empty, with room for at most 4095

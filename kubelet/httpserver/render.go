@@ -10,7 +10,6 @@ import (
 )
 
 const (
-	lastChunk     = "0\r\n\r\n"
 	maxEmptyParts = 1000 // in a row, before a response that leads nowhere is cut
 )
 
@@ -62,7 +61,7 @@ func (s *Server) serve(now time.Duration, c *conn, head *http1.ResponseHead) {
 // space returns the response buffer from an offset on, but for the end that the
 // last chunk may need.
 func (c *conn) space(from int) []byte {
-	end := len(c.out()) - len(lastChunk)
+	end := len(c.out()) - len(http1.LastChunk)
 	return c.out()[from:end:end]
 }
 
@@ -160,7 +159,7 @@ func (s *Server) refill(now time.Duration, c *conn) {
 	}
 	end := copy(c.out(), frame)
 	if c.chunked && ok && !c.more {
-		end += copy(c.out()[end:], lastChunk)
+		end += copy(c.out()[end:], http1.LastChunk)
 	}
 	c.pend(end)
 }
