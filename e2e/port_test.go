@@ -105,6 +105,13 @@ var portTests = []struct {
 func TestKubeletPortAnswers(t *testing.T) {
 	t.Parallel()
 	b := readyBoard(t, sharedPlane(t), boardOptions{})
+	// The cluster knows of a new node before the answer has reached the board.
+	eventually(t, 10*time.Second, func(context.Context) error {
+		if answer, body := ask(t, b.port, "GET", "/readyz", ""); answer.StatusCode != http.StatusOK {
+			return fmt.Errorf("/readyz: %s\n%s", answer.Status, body)
+		}
+		return nil
+	})
 	for _, tt := range portTests {
 		answer, body := ask(t, b.port, tt.method, tt.path, tt.body)
 		if answer.StatusCode != tt.code || !strings.HasPrefix(answer.Header.Get("Content-Type"), tt.contentType) || !strings.Contains(body, tt.holds) {
