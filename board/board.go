@@ -22,6 +22,7 @@ type Board struct {
 	Pins    Pins    // Optional [the board has no pins]
 	LED     LED     // Optional [the board has no LED]
 	Storage Storage // Optional [configuration is lost at a restart]
+	Network Network // Optional [the board does not tell of its network]
 }
 
 // Facts are the properties of a board that hold until the next boot. Empty
@@ -120,6 +121,59 @@ func (s PinState) AppendText(b []byte) []byte {
 type LED interface {
 	SetLED(on bool)
 	LED() bool
+}
+
+// Network tells how far a board's way to the API server reaches.
+type Network interface {
+	// ReadNetwork fills r with what holds at now, the time since boot. It
+	// must not block.
+	ReadNetwork(now time.Duration, r *NetworkReadings)
+}
+
+// NetworkReadings are one look at the network.
+type NetworkReadings struct {
+	State    NetworkState
+	Since    time.Duration            // time since boot at which State began
+	Begun    [NumNetworkStates]uint32 // how often each state began since boot
+	Sent     uint64                   // bytes of Ethernet frames
+	Received uint64                   // bytes of Ethernet frames
+}
+
+// NetworkState is the first part of the way to the API server that is missing.
+type NetworkState uint8
+
+// The states of a network, in the order in which they are left behind.
+const (
+	NetworkOff             NetworkState = iota // nothing has been tried yet
+	NetworkNoAccessPoint                       // the Wi-Fi network cannot be found, or was lost
+	NetworkWrongPassphrase                     // the access point refuses the passphrase
+	NetworkNoAddress                           // joined; DHCP has not answered
+	NetworkNoGateway                           // the gateway's name or port does not answer
+	NetworkNoAPIServer                         // the gateway answers, the API server does not
+	NetworkUp
+
+	NumNetworkStates = int(NetworkUp) + 1
+)
+
+// String returns the name that /pico/status and the metrics show.
+func (s NetworkState) String() string {
+	switch s {
+	case NetworkOff:
+		return "Off"
+	case NetworkNoAccessPoint:
+		return "NoAccessPoint"
+	case NetworkWrongPassphrase:
+		return "WrongPassphrase"
+	case NetworkNoAddress:
+		return "NoAddress"
+	case NetworkNoGateway:
+		return "NoGateway"
+	case NetworkNoAPIServer:
+		return "NoAPIServer"
+	case NetworkUp:
+		return "Up"
+	}
+	return ""
 }
 
 // MaxStored is the most bytes that the kubelet asks a Storage to keep.

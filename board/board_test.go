@@ -47,3 +47,21 @@ func TestPinStateTextAllocatesNothing(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+// The names are those of a label of metrics: each state has one, and no two
+// the same.
+func TestNetworkStateNames(t *testing.T) {
+	t.Parallel()
+	want := []string{"Off", "NoAccessPoint", "WrongPassphrase", "NoAddress", "NoGateway", "NoAPIServer", "Up"}
+	if len(want) != NumNetworkStates {
+		t.Fatalf("%d states, want %d", NumNetworkStates, len(want))
+	}
+	for i, name := range want {
+		if got := NetworkState(i).String(); got != name {
+			t.Errorf("state %d is %q, want %q", i, got, name)
+		}
+	}
+	if got := NetworkState(NumNetworkStates).String(); got != "" {
+		t.Errorf("a state that does not exist is %q", got)
+	}
+}
