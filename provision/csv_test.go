@@ -1,0 +1,183 @@
+// Copyright The picolet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package provision_test
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"github.com/picolet/picolet/kubelet"
+	"github.com/picolet/picolet/provision"
+	"github.com/picolet/picolet/settings"
+)
+
+func TestReadCSV(t *testing.T) {
+	t.Parallel()
+	defaults := settings.Settings{SSID: "home", Passphrase: "secret default", Labels: []kubelet.Label{{Key: "a", Value: "b"}}}
+	const text = "\ufeff# made by hand\r\n" +
+		"Node-Name, gateway,passphrase,labels,configmap,no-taint,node-status-report-frequency,gateway-key\r\n" +
+		"pico-1,gateway:1,,,,,,\r\n" +
+		"\r\n" +
+		"# the other one\r\n" +
+		"pico-2,\"10.0.0.1:2\", \" secret, quoted \",\"c=d, e=\",\"f/g,h/i\",true,1m," + "0000000000000000000000000000000000000000000000000000000000000001\r\n"
+	first, second := defaults, defaults
+	first.NodeName, first.Gateway = "pico-1", "gateway:1"
+	second.NodeName, second.Gateway, second.Passphrase = "pico-2", "10.0.0.1:2", " secret, quoted "
+	second.Labels = []kubelet.Label{{Key: "c", Value: "d"}, {Key: "e"}}
+	second.ConfigMaps = []kubelet.ObjectName{{Namespace: "f", Name: "g"}, {Namespace: "h", Name: "i"}}
+	second.NoTaint, second.NodeStatusReportFrequency, second.GatewayKey[31] = true, time.Minute, 1
+	got, err := provision.ReadCSV(strings.NewReader(text), defaults, false)
+	if err != nil || !reflect.DeepEqual(got, []settings.Settings{first, second}) {
+		t.Errorf("%v, %v", got, err)
+	}
+}
+
+// TestEveryFieldIsAColumn: a value in each column arrives, and the empty
+// settings lack it.
+func TestEveryFieldIsAColumn(t *testing.T) {
+	t.Parallel()
+	hex := strings.Repeat("0f", 32)
+	values := map[string]string{
+		"node-name": "pico-1", "ssid": "home", "passphrase": "secret passphrase", "country": "DE", "gateway": "a:1",
+		"labels": "a=b", "configmap": "a/b", "no-taint": "true", "node-status-update-frequency": "11s",
+		"node-status-report-frequency": "12s", "lease-duration": "13s", "server-token": "s", "token": "t",
+		"join-token": "j", "gateway-key": hex, "board-key": hex,
+	}
+	var names, cells []string
+	for _, f := range provision.Fields() {
+		var s settings.Settings
+		if err := f.Set(&s, values[f.Name]); err != nil || reflect.DeepEqual(s, settings.Settings{}) {
+			t.Errorf("%s: %v, %v", f.Name, s, err)
+		}
+		names, cells = append(names, f.Name), append(cells, values[f.Name])
+	}
+	got, err := provision.ReadCSV(strings.NewReader(strings.Join(names, ",")+"\n"+strings.Join(cells, ",")), settings.Settings{}, false)
+	if err != nil || len(got) != 1 {
+		t.Fatalf("%v, %v", got, err)
+	}
+	v := reflect.ValueOf(got[0])
+	for i := range v.NumField() {
+		if v.Field(i).IsZero() && v.Type().Field(i).Name != "Provisioned" {
+			t.Errorf("no column sets %s", v.Type().Field(i).Name)
+		}
+	}
+}
+
+// TestCSVProblems: each is named by line, column and reason, and no cell is
+// repeated, whatever column a secret stands in.
+func TestCSVProblems(t *testing.T) {
+	t.Parallel()
+	const head = "node-name,ssid,passphrase,gateway\n"
+	const good = "good,home,secret123,a:1\n"
+	for name, tc := range map[string]struct {
+		text string
+		want []string
+	}{
+		"nothing":           {"", []string{"1: there is no board"}},
+		"comments alone":    {"# a\n#b\n", []string{"1: there is no board"}},
+		"header alone":      {head, []string{"1: there is no board"}},
+		"no header":         {good, []string{"1:1: the first line must name the columns"}},
+		"semicolons":        {"node-name;ssid;passphrase\na;b;secret123\n", []string{"1:1: the first line must name the columns, separated by commas"}},
+		"unknown column":    {"node-name,sssid,colour\n" + good, []string{`1:11: "sssid": there is no such column; there are node-name, ssid,`, `1:17: "colour": there is no such column`}},
+		"column twice":      {"node-name,ssid,ssid\n" + good, []string{"1:16: ssid: stands there twice"}},
+		"missing cell":      {head + good + "b,home\n", []string{"3:1: the line has not as many cells"}},
+		"cell too many":     {head + "b,home,secret123,a:1,secret\n" + good, []string{"2:1: the line has not as many cells"}},
+		"quote in the cell": {head + "b,ho\"me,secret123,a:1\n" + good, []string{`2:5: bare " in non-quoted-field`}},
+		"quote in header":   {"node\"name,ssid\n" + good, []string{`1:5: bare "`}},
+		"open quote":        {head + good + "b,\"home,secret123,a:1\n", []string{`extraneous or missing " in quoted-field`}},
+		"node name twice":   {head + good + "# \n" + good, []string{"4: node-name: is that of line 2"}},
+		"no passphrase":     {head + "b,home,,a:1\n", []string{"2: passphrase: is missing; for an open network say so by --open"}},
+		"nothing but name":  {head + "b,,,\n", []string{"2: ssid: is missing", "2: passphrase: is missing", "2: gateway: is missing"}},
+		"wrong cells": {head + "Secret_1,home,secret\x01,secret\n" + good + "b,a name of more than 32 bytes is secret,secret12,a:1\n", []string{
+			"2:1: node-name: must be a DNS-1123", "2:15: passphrase: must be 8 to 63", "2:23: gateway: must be host:port",
+			"4:3: ssid: must be 1 to 32 bytes",
+		}},
+		"after lines in quotes": {head + "a,\"ho\nme\",secret123,a:1\nb,home,secret,a:1\n", []string{"4:8: passphrase: must be"}},
+		"wrong key":             {"node-name,board-key\na,secret\n", []string{"2:3: board-key: must be 64 hex digits"}},
+		"zero key":              {"node-name,board-key\na," + strings.Repeat("0", 64) + "\n", []string{"2:3: board-key: must be 64 hex digits, and not all zeros"}},
+		"wrong duration":        {"node-name,lease-duration\na,secret\n", []string{"2:3: lease-duration: must be a duration"}},
+		"short duration":        {"node-name,lease-duration\na,1s\n", []string{"2:3: lease-duration: must be 4s to 1h"}},
+		"zero duration":         {"node-name,node-status-update-frequency\na,0s\n", []string{"2:3: node-status-update-frequency: must be a duration"}},
+		"wrong taint":           {"node-name,no-taint\na,secret\n", []string{"2:3: no-taint: must be true or false"}},
+		"wrong labels":          {"node-name,labels\na,secret\n", []string{"2:3: labels: must be KEY=VALUE"}},
+		"wrong ConfigMaps":      {"node-name,configmap\na,secret\n", []string{"2:3: configmap: must be NAMESPACE/NAME"}},
+		"invalid label":         {"node-name,labels\na,secret secret=a\n", []string{"2:3: labels: at most 8, each a valid Kubernetes label"}},
+		"large tokens": {
+			"node-name,ssid,passphrase,gateway,token,server-token\na,b,secret123,c:1," + strings.Repeat("t", 2100) + "," + strings.Repeat("t", 2100),
+			[]string{"2: more than 4064 bytes: shorten tokens and labels"},
+		},
+	} {
+		got, err := provision.ReadCSV(strings.NewReader(tc.text), settings.Settings{}, false)
+		var problems provision.Problems
+		if !errors.As(err, &problems) || got != nil {
+			t.Errorf("%s: %d boards, %v", name, len(got), err)
+			continue
+		}
+		ok := len(problems) == len(tc.want)
+		for i := 0; ok && i < len(tc.want); i++ {
+			ok = strings.Contains(problems[i].Error(), tc.want[i])
+		}
+		if !ok {
+			t.Errorf("%s: %q, want %q", name, err, tc.want)
+		}
+		if strings.Contains(strings.ToLower(err.Error()), "secret") {
+			t.Errorf("%s: says what is secret: %v", name, err)
+		}
+	}
+}
+
+func TestOpenNetworksAreAllowed(t *testing.T) {
+	t.Parallel()
+	got, err := provision.ReadCSV(strings.NewReader("node-name,ssid,gateway\na,b,c:1\n"), settings.Settings{}, true)
+	if err != nil || len(got) != 1 || got[0].Passphrase != "" {
+		t.Errorf("%v, %v", got, err)
+	}
+}
+
+func TestCSVBounds(t *testing.T) {
+	t.Parallel()
+	many := &strings.Builder{}
+	many.WriteString("node-name,ssid,gateway\n")
+	for i := range 10_001 {
+		if i == 10_000 {
+			if got, err := provision.ReadCSV(strings.NewReader(many.String()), settings.Settings{}, true); err != nil || len(got) != 10_000 {
+				t.Errorf("%d boards, %v", len(got), err)
+			}
+		}
+		fmt.Fprintf(many, "pico-%d,b,c:1\n", i)
+	}
+	large := "node-name\n#" + strings.Repeat("a", 4<<20)
+	endless := "node-name,ssid\na,\"" + strings.Repeat("a", 5<<20)
+	for name, text := range map[string]string{"many boards": many.String(), "large comment": large, "endless cell": endless} {
+		if got, err := provision.ReadCSV(strings.NewReader(text), settings.Settings{}, true); err != provision.ErrTooMany || got != nil {
+			t.Errorf("%s: %d boards, %v", name, len(got), err)
+		}
+	}
+	broken := errors.New("broken disk")
+	if got, err := provision.ReadCSV(iotest.ErrReader(broken), settings.Settings{}, true); !errors.Is(err, broken) || got != nil {
+		t.Errorf("%v, %v", got, err)
+	}
+}
+
+// FuzzReadCSV: whatever the text, boards can be made, or nothing is returned.
+func FuzzReadCSV(f *testing.F) {
+	f.Add("node-name,ssid,passphrase,gateway\na,b,12345678,c:1\n")
+	f.Add("node-name,labels\r\n#\r\n\"a\nb\", c=d\r\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		boards, err := provision.ReadCSV(strings.NewReader(text), settings.Settings{}, true)
+		if err != nil && boards != nil || err == nil && len(boards) == 0 {
+			t.Fatalf("%d boards, %v", len(boards), err)
+		}
+		for _, s := range boards {
+			if _, err := provision.UF2(s); err != nil {
+				t.Errorf("%v: %v", s, err)
+			}
+		}
+	})
+}
