@@ -29,6 +29,8 @@ const ROSC_STATUS = 0x18;
 const ROSC_STATUS_STABLE = 0x80001000;
 const ROSC_RANDOM_BIT = 0x1c;
 const CHIP_RESET_CAUSE = 0x08;
+const ADC_CS = 0x00;
+const ADC_START_ONCE = 0x04;
 const AIRCR = 0xd0c;
 const AIRCR_KEY = 0x05fa;
 const AIRCR_RESET_REQUEST = 0x04;
@@ -55,6 +57,8 @@ export function createMcu(config) {
   mcu.logger = logger(mcu, config);
   replaceFlash(mcu, config.flash);
   clearThumbBitOnExceptionEntry(mcu);
+  mendOverflowWithCarry(mcu);
+  clearStartOfConversion(mcu);
   modelRingOscillator(mcu, config.random);
   modelFlashSerialBus(mcu, config.flash);
   modelResets(mcu, config);
@@ -91,6 +95,42 @@ function clearThumbBitOnExceptionEntry({ core }) {
   core.exceptionEntry = (number) => {
     enter(number);
     core.PC &= ~1;
+  };
+}
+
+const ADCS = 0b0100000101;
+const SBCS = 0b0100000110;
+
+/**
+ * rp2040js 1.4.1 adds the carry to the second operand first, so that 0x7fffffff becomes negative and the
+ * overflow flag wrong: a 64-bit number then seems no less than the largest one.
+ * @param {RP2040} mcu
+ */
+function mendOverflowWithCarry({ core }) {
+  const [add, subtract] = [core.addUpdateFlags.bind(core), core.substractUpdateFlags.bind(core)];
+  const runs = (/** @type {number} */ opcode) => core.readUint16(core.PC - 2) >> 6 === opcode;
+  core.addUpdateFlags = (a, b) => {
+    const sum = add(a, b);
+    if (b === 0x80000000 && runs(ADCS) && core.registers[core.readUint16(core.PC - 2) & 7] !== b) core.V = a >>> 31 === 0;
+    return sum;
+  };
+  core.substractUpdateFlags = (a, b) => {
+    const difference = subtract(a, b);
+    if (b === 0x80000000 && runs(SBCS) && core.registers[(core.readUint16(core.PC - 2) >> 3) & 7] !== b) core.V = a >>> 31 === 1;
+    return difference;
+  };
+}
+
+/**
+ * rp2040js keeps START_ONCE, so that the next change of CS, to select another channel, starts a conversion of the
+ * old one. It clears itself: RP2040 datasheet 4.9.6.
+ * @param {RP2040} mcu
+ */
+function clearStartOfConversion({ adc }) {
+  const write = adc.writeUint32.bind(adc);
+  adc.writeUint32 = (offset, value) => {
+    write(offset, value);
+    if (offset === ADC_CS) adc.cs &= ~ADC_START_ONCE;
   };
 }
 

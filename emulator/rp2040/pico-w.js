@@ -6,10 +6,11 @@
  * for a while, and can be reset and lose its supply. It has no second core and no USB host.
  * @module
  */
-import { setImmediate, setTimeout } from 'node:timers/promises';
+import { setImmediate } from 'node:timers/promises';
 import { GPIOPinState } from 'rp2040js';
 import { Cyw43439 } from '../chip/cyw43439.js';
 import { Clock, ResetClock } from '../clock.js';
+import { Pacer } from '../pacer.js';
 import { Random } from '../random.js';
 import { BootRom } from './boot-rom.js';
 import { GuestFault, Halt, NotBootable, PowerCut } from './fault.js';
@@ -24,10 +25,10 @@ import { WifiWordLink } from './wifi-word-link.js';
 /** The second stage sets the vector table behind itself. */
 const VECTORS = FLASH_BASE + 0x100;
 const SRAM_BASE = 0x20000000;
-/** A run gives way to the host's other work after that much emulated time. */
+/** A run looks at its conditions after that much emulated time. */
 const SLICE_NANOS = 1e6;
-/** How far emulated time may run ahead of the host's at pace `host`. */
-const AHEAD_NANOS = 2e6;
+/** It gives way to the host's other work after that much of the host's time, at the end of a slice. */
+const YIELD_MILLIS = 0.2;
 /** A sleeping processor lets PIO run in steps of that many cycles. */
 const SLEEP_CYCLES = 16;
 /** Temperature sensor at 27 degrees: 0.706 V of 3.3 V, RP2040 datasheet 4.9.5. */
@@ -39,7 +40,7 @@ const TEMPERATURE_27 = 876;
  * @typedef {object} PicoWConfig
  * @property {Omit<import('../chip/cyw43439.js').ChipConfig, 'clock' | 'seed'>} [wifi] Optional [defaults].
  * @property {'word' | 'pin'} [wifiLink] Optional ["word"]. How gSPI transfers are carried.
- * @property {'free' | 'host'} [pace] Optional ["free"]. As fast as the host can, or no faster than its time.
+ * @property {import('../pacer.js').Pace} [pace] Optional ["free"]. How emulated time goes with the host's.
  * @property {boolean} [strict] Optional [true]. End the run where a board would have a hard fault.
  * @property {number} [seed] Optional [1]. For all that is random: RAM after power-on, the ring oscillator, the air.
  * @property {Uint8Array} [uniqueId] Optional. Eight bytes, of the flash chip.
@@ -87,8 +88,9 @@ export class PicoW {
     const uniqueId = config.uniqueId ?? Uint8Array.of(0xe6, 0x61, 1, 2, 3, 4, 5, 6);
     this.#config = { wifiLink: 'word', pace: 'free', strict: true, seed: 1, ...config, uniqueId };
     if (!['word', 'pin'].includes(this.#config.wifiLink)) throw new TypeError(`no such link: ${config.wifiLink}`);
-    if (!['free', 'host'].includes(this.#config.pace)) throw new TypeError(`no such pace: ${config.pace}`);
     if (uniqueId.length !== 8) throw new RangeError(`unique id of ${uniqueId.length} bytes, not 8`);
+    /** May be changed at any time. */
+    this.pacer = new Pacer(this.#config.pace);
     this.#random = new Random(this.#config.seed);
     this.flash = new Flash(uniqueId);
     this.wifi = new Cyw43439({ ...this.#config.wifi, clock: this.clock, seed: this.#config.seed });
@@ -124,6 +126,7 @@ export class PicoW {
   powerOff() {
     this.wifi.powered = false;
     this.#halt = new Halt('the board has no power');
+    this.pacer.wake();
   }
 
   /** The RUN pin is pulled low and let go. */
@@ -172,17 +175,16 @@ export class PicoW {
    * @returns {Promise<RunResult>}
    */
   async run({ nanos, until = () => false }) {
-    const start = { emulated: this.nanos, host: process.hrtime.bigint() };
-    const deadline = start.emulated + nanos;
+    const deadline = this.nanos + nanos;
+    let yielded = performance.now();
     while (!this.#halt && this.nanos < deadline) {
       if (until()) return { reason: 'until' };
-      const hostNanos = start.emulated + Number(process.hrtime.bigint() - start.host);
-      const limit = this.#config.pace === 'host' ? hostNanos + AHEAD_NANOS : Infinity;
-      if (this.nanos >= limit) await setTimeout((this.nanos - limit) / 1e6 + 1);
-      else {
-        this.#slice(Math.min(deadline, limit, this.nanos + SLICE_NANOS));
-        await setImmediate();
-      }
+      const limit = this.pacer.limit(this.nanos);
+      if (this.nanos >= limit) await this.pacer.wait();
+      else this.#slice(Math.min(deadline, limit, this.nanos + SLICE_NANOS));
+      if (performance.now() - yielded < YIELD_MILLIS) continue;
+      await setImmediate();
+      yielded = performance.now();
     }
     if (this.#halt) return { reason: 'halt', halt: this.#halt };
     return { reason: until() ? 'until' : 'time' };

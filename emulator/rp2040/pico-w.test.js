@@ -42,6 +42,20 @@ test('the program counter of a handler has no Thumb bit', () => {
   assert.equal(word(board, SRAM), handler + 4);
 });
 
+for (const [what, code, want] of /** @type {[string, number[], boolean][]} */ ([
+  // The flags of 2 - 0x7fffffff with a borrow, and of 2 + 0x7fffffff with a carry.
+  ['SBCS compares a high word with the largest', [...load(0, 2), ...load(1, 0x7fffffff), 0x4240, 0x2002, 0x4188], true],
+  ['ADCS overflows', [...load(0, 0x7fffffff), ...load(1, 2), ...load(2, 0), 0x43d2, 0x1892, 0x4148], false],
+  ['SBCS of the least high word', [...load(0, 2), ...load(1, 0x80000000), 0x2200, 0x4252, 0x2002, 0x4188], false],
+])) {
+  test(`${what}: the sign is that of the 64-bit number`, () => {
+    // r3 stays 1 if `blt` skips what clears it
+    const board = guest([0x2301, ...code, 0xdb00, 0x2300, ...load(0, SRAM), 0x6003, SPIN]);
+    board.runFor(MS);
+    assert.equal(word(board, SRAM), want ? 1 : 0);
+  });
+}
+
 for (const [what, code, kind, at] of /** @type {[string, number[], string, number][]} */ ([
   ['reading an unaligned word', [...load(0, SRAM + 1), 0x6801], 'unaligned', 14],
   ['reading an unaligned halfword', [...load(0, SRAM + 1), 0x8801], 'unaligned', 14],
@@ -129,6 +143,22 @@ test('pins are read and driven', () => {
   assert.equal(board.pin(5), undefined);
   board.mcu.writeUint32(pads + 4 * 7, 0x52);
   assert.equal(word(board, sio + 4) & (1 << 7), 1 << 7, 'still driven');
+});
+
+test('the ADC converts the channel that is selected when it starts, once', () => {
+  const [cs, result] = [0x4004c000, 0x4004c004];
+  const board = guest([SPIN]);
+  board.adc[0] = 1000;
+  const write = (/** @type {number} */ value) => board.mcu.writeUint32(cs, value);
+  write(0x5); // EN, START_ONCE of channel 0
+  board.runFor(0.01 * MS);
+  assert.equal(word(board, cs) & 0x104, 0x100, 'ready, and START_ONCE is clear');
+  assert.equal(word(board, result), 1000);
+  write(word(board, cs) | 0x2); // TS_EN, as TinyGo sets it
+  write(word(board, cs) | (4 << 12)); // select the temperature sensor
+  write(word(board, cs) | 0x4);
+  board.runFor(0.01 * MS);
+  assert.equal(word(board, result), 876);
 });
 
 test('the random bit of the ring oscillator is repeatable', () => {
