@@ -143,32 +143,104 @@ func TestReadOfACutFileIsAnError(t *testing.T) {
 	}
 }
 
+// write puts a file into the test's directory.
+func write(t *testing.T, name string, data []byte) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+const wantTable = `| Target | Flash, bytes | Static RAM, bytes | Stacks, bytes | Left for the heap, bytes | Heap used at most, bytes | Stack used at most, bytes | Measured |
+|---|---:|---:|---:|---:|---:|---:|---|
+| pico-w | 21248 | 12800 | 4096 | 245248 | 43000 | 2100 | an hour, emulated |
+| core | 21248 | 12800 | 4096 | 245248 |  |  | no |
+`
+
 func TestRunPrintsATableInTheOrderOfItsArguments(t *testing.T) {
 	t.Parallel()
-	small, path := core(), filepath.Join(t.TempDir(), "a.elf")
-	if err := os.WriteFile(path, small.bytes(t), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	path := write(t, "a.elf", core().bytes(t))
+	measured := write(t, "soak.json", []byte(`{"heap": 43000, "stack": 2100, "run": "an hour, emulated"}`))
 	var out strings.Builder
-	if err := run(&out, []string{"pico-w=" + path, "core=" + path}); err != nil {
+	if err := run(&out, []string{"pico-w=" + path + ":" + measured, "core=" + path}); err != nil {
 		t.Fatal(err)
 	}
-	want := `| Target | Flash, bytes | Static RAM, bytes | Stacks, bytes | Left for the heap, bytes |
-|---|---:|---:|---:|---:|
-| pico-w | 21248 | 12800 | 4096 | 245248 |
-| core | 21248 | 12800 | 4096 | 245248 |
-`
-	if out.String() != want {
-		t.Errorf("got\n%swant\n%s", out.String(), want)
+	if out.String() != wantTable {
+		t.Errorf("got\n%swant\n%s", out.String(), wantTable)
+	}
+}
+
+func TestRunPutsTheTableIntoADocument(t *testing.T) {
+	t.Parallel()
+	path := write(t, "a.elf", core().bytes(t))
+	measured := write(t, "soak.json", []byte(`{"heap": 43000, "stack": 2100, "run": "an hour, emulated"}`))
+	doc := write(t, "doc.md", []byte("# Footprint\n\n"+beginMark+"| old |\n"+endMark+"\nThe end.\n"))
+	args := []string{"-doc", doc, "pico-w=" + path + ":" + measured, "core=" + path}
+	for range 2 { // the second time changes nothing
+		var out strings.Builder
+		if err := run(&out, args); err != nil || out.Len() > 0 {
+			t.Fatalf("run = %v and prints %q", err, out.String())
+		}
+		got, err := os.ReadFile(doc)
+		if want := "# Footprint\n\n" + beginMark + wantTable + endMark + "\nThe end.\n"; string(got) != want || err != nil {
+			t.Errorf("the document is now\n%s(%v), want\n%s", got, err, want)
+		}
+	}
+	for _, text := range []string{"", beginMark, endMark + beginMark, "x" + endMark} {
+		doc := write(t, "bad.md", []byte(text))
+		if err := run(&strings.Builder{}, []string{"-doc", doc, "core=" + path}); err == nil || !strings.Contains(err.Error(), "lines") {
+			t.Errorf("a document with %q: %v", text, err)
+		}
+		if got, _ := os.ReadFile(doc); string(got) != text {
+			t.Errorf("a refused document with %q has become %q", text, got)
+		}
+	}
+}
+
+func TestCheckNamesEveryExcess(t *testing.T) {
+	t.Parallel()
+	path := write(t, "a.elf", core().bytes(t))
+	measured := ":" + write(t, "soak.json", []byte(`{"heap": 43000, "stack": 2100, "run": "an hour"}`))
+	for _, c := range []struct {
+		budget, measured string
+		says             []string
+	}{
+		{`{"core": {"flash": 21248, "static": 12800}}`, "", nil},
+		{`{"core": {"flash": 21248, "static": 12800}}`, measured, nil},
+		{`{"core": {"flash": 21248, "static": 12800, "heap": 43000, "stack": 2100}, "other": {"flash": 1, "static": 1}}`, measured, nil},
+		{`{"core": {"flash": 21247, "static": 12799, "heap": 42999, "stack": 2099}}`, measured,
+			[]string{"21248 bytes of flash, 1 over", "12800 bytes of static RAM, 1 over", "43000 bytes of heap, 1 over", "2100 bytes of stack, 1 over"}},
+		{`{"core": {"flash": 1, "static": 20000, "heap": 50000}}`, "", []string{"of flash, 21247 over", "was not measured"}},
+		{`{"core": {"static": 20000}}`, "", []string{"of flash, 21248 over its budget of 0"}},
+		{`{}`, "", []string{"core has no budget"}},
+		{`{"core": {"flush": 1}}`, "", []string{"flush"}},
+		{`{"core": {"flash": -1}}`, "", []string{"flash"}},
+		{`{"core"`, "", []string{"budget.json"}},
+	} {
+		budget := write(t, "budget.json", []byte(c.budget))
+		var out strings.Builder
+		err := run(&out, []string{"-check", budget, "core=" + path + c.measured})
+		if (err == nil) != (c.says == nil) {
+			t.Errorf("%s: %v", c.budget, err)
+		}
+		for _, want := range c.says {
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: %v does not say %q", c.budget, err, want)
+			}
+		}
+		if !strings.Contains(out.String(), "| core |") {
+			t.Errorf("%s: the table is missing", c.budget)
+		}
 	}
 }
 
 func TestRunNamesWhatIsWrong(t *testing.T) {
 	t.Parallel()
-	text := filepath.Join(t.TempDir(), "text.elf")
-	if err := os.WriteFile(text, []byte("no ELF"), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	text := write(t, "text.elf", []byte("no ELF"))
+	whole := write(t, "whole.elf", core().bytes(t))
+	empty := write(t, "empty.json", []byte("{}"))
 	for _, c := range []struct {
 		args []string
 		says string
@@ -179,6 +251,12 @@ func TestRunNamesWhatIsWrong(t *testing.T) {
 		{[]string{"a|b=" + text}, "a|b"},
 		{[]string{"core=" + text}, text},
 		{[]string{"core=" + text + ".gone"}, "no such file"},
+		{[]string{"core=" + whole + ":"}, "MEASURED.json"},
+		{[]string{"core=" + whole + ":" + text}, text},
+		{[]string{"core=" + whole + ":" + text + ".gone"}, "no such file"},
+		{[]string{"core=" + whole + ":" + empty}, "heap and stack"},
+		{[]string{"-check", text + ".gone", "core=" + text}, text},
+		{[]string{"-doc", text + ".gone", "core=" + whole}, "no such file"},
 	} {
 		var out strings.Builder
 		if err := run(&out, c.args); err == nil || !strings.Contains(err.Error(), c.says) || out.Len() > 0 {
