@@ -1,0 +1,216 @@
+// Copyright The picolet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package dhcp
+
+import (
+	"encoding/binary"
+	"time"
+
+	wire "github.com/soypat/lneto/dhcp/dhcpv4"
+)
+
+// Ports of UDP.
+const (
+	ClientPort = wire.DefaultClientPort
+	ServerPort = wire.DefaultServerPort
+)
+
+// MessageSize is the most bytes that Write writes.
+const MessageSize = 576 - 28 // every host takes 576 with the headers of IP and UDP
+
+const (
+	optRequestedIP = wire.OptRequestedIPaddress
+	hardwareEther  = 1
+)
+
+// What is asked of a server.
+var parameters = []byte{
+	byte(wire.OptSubnetMask), byte(wire.OptRouter), byte(wire.OptDNSServers),
+	byte(wire.OptRenewTimeValue), byte(wire.OptRebindingTimeValue),
+}
+
+// Write writes the message that is due to p, of MessageSize bytes, and returns
+// its length.
+func (c *Client) Write(now time.Duration, p []byte) int {
+	if !c.due || len(p) < MessageSize {
+		return 0
+	}
+	frame, err := wire.NewFrame(p[:MessageSize])
+	if err != nil {
+		return 0
+	}
+	c.writeHeader(now, frame)
+	o := options{to: frame.OptionsPayload()}
+	c.writeOptions(&o)
+	c.sent(now)
+	return wire.OptionsOffset + o.end()
+}
+
+func (c *Client) writeHeader(now time.Duration, frame wire.Frame) {
+	frame.ClearHeader()
+	frame.SetOp(wire.OpRequest)
+	frame.SetHardware(hardwareEther, byte(len(c.MAC)), 0)
+	frame.SetXID(c.xid)
+	frame.SetSecs(uint16(min((now-c.began)/time.Second, 0xffff)))
+	if c.state == renewing || c.state == rebinding {
+		*frame.CIAddr() = c.lease.Address
+	}
+	*frame.CHAddrAs6() = c.MAC
+	frame.SetMagicCookie(wire.MagicCookie)
+}
+
+// writeOptions follows RFC 2131, table 5.
+func (c *Client) writeOptions(o *options) {
+	kind := wire.MsgRequest
+	if c.state == selecting {
+		kind = wire.MsgDiscover
+	}
+	o.put(wire.OptMessageType, byte(kind))
+	switch c.state {
+	case requesting:
+		o.put(optRequestedIP, c.offer.Address[:]...)
+		o.put(wire.OptServerIdentification, c.offer.Server[:]...)
+	case rebooting:
+		o.put(optRequestedIP, c.offer.Address[:]...)
+	}
+	o.put(wire.OptClientIdentifier, hardwareEther, c.MAC[0], c.MAC[1], c.MAC[2], c.MAC[3], c.MAC[4], c.MAC[5])
+	o.put(wire.OptMaximumMessageSize, MessageSize>>8, MessageSize&0xff)
+	o.put(wire.OptParameterRequestList, parameters...)
+	o.putString(wire.OptHostName, c.Hostname)
+}
+
+// options writes options; there is room for all that a Client sends.
+type options struct {
+	to []byte
+	n  int
+}
+
+func (o *options) put(number wire.OptNum, data ...byte) {
+	n, err := wire.EncodeOption(o.to[o.n:], number, data...)
+	if err == nil {
+		o.n += n
+	}
+}
+
+func (o *options) putString(number wire.OptNum, s string) {
+	if s == "" {
+		return
+	}
+	n, err := wire.EncodeOptionString(o.to[o.n:], number, s)
+	if err == nil {
+		o.n += n
+	}
+}
+
+func (o *options) end() int {
+	o.to[o.n] = byte(wire.OptEnd)
+	return o.n + 1
+}
+
+// answer is what a server's message says.
+type answer struct {
+	kind  wire.MessageType
+	lease Lease
+}
+
+// Receive takes the payload of a UDP packet from a server.
+func (c *Client) Receive(now time.Duration, p []byte) Event {
+	a, ok := c.parse(p)
+	if !ok {
+		return None
+	}
+	switch c.state {
+	case selecting:
+		if a.kind == wire.MsgOffer && usable(a.lease.Address) {
+			c.offer = a.lease
+			c.begin(now, requesting)
+		}
+	case requesting, rebooting, renewing, rebinding:
+		return c.receiveVerdict(now, &a)
+	}
+	return None
+}
+
+func (c *Client) receiveVerdict(now time.Duration, a *answer) Event {
+	if a.kind != wire.MsgAck && a.kind != wire.MsgNack {
+		return None
+	}
+	if c.state == requesting && a.lease.Server != c.offer.Server {
+		return None // of a server that was not chosen
+	}
+	if a.kind == wire.MsgNack {
+		return c.refused(now)
+	}
+	if !usable(a.lease.Address) {
+		return None
+	}
+	a.lease.mend()
+	return c.bind(now, a.lease)
+}
+
+// refused begins anew after a NAK: at once if it was for an old lease, else
+// after a delay that grows with each.
+func (c *Client) refused(now time.Duration) Event {
+	wait := c.state == requesting
+	event := c.lose(now)
+	if wait {
+		c.tries, c.naks = c.naks, min(c.naks+1, 100)
+		c.sent(now)
+	}
+	return event
+}
+
+// parse reads a message and tells whether it is for this client.
+func (c *Client) parse(p []byte) (a answer, ok bool) {
+	frame, err := wire.NewFrame(p)
+	if err != nil || frame.Op() != wire.OpReply || frame.XID() != c.xid || c.state == stopped ||
+		*frame.CHAddrAs6() != c.MAC || frame.MagicCookie() != wire.MagicCookie {
+		return a, false
+	}
+	a.lease.Address = *frame.YIAddr()
+	a.lease.Time = minLease
+	err = frame.ForEachOption(func(_ int, number wire.OptNum, data []byte) error {
+		a.read(number, data)
+		return nil
+	})
+	return a, err == nil && a.lease.Server != [4]byte{}
+}
+
+// read takes an option; one of a wrong size is passed over.
+func (a *answer) read(number wire.OptNum, data []byte) {
+	l := &a.lease
+	switch {
+	case number == wire.OptMessageType && len(data) == 1:
+		a.kind = wire.MessageType(data[0])
+	case number == wire.OptSubnetMask && len(data) == 4:
+		l.Mask = [4]byte(data)
+	case number == wire.OptServerIdentification && len(data) == 4:
+		l.Server = [4]byte(data)
+	case number == wire.OptRouter && len(data) >= 4:
+		l.Router = [4]byte(data[:4])
+	case number == wire.OptDNSServers && len(data) >= 4:
+		l.DNS[0] = [4]byte(data[:4])
+		if len(data) >= 8 {
+			l.DNS[1] = [4]byte(data[4:8])
+		}
+	case number == wire.OptIPAddressLeaseTime && len(data) == 4:
+		l.Time = leaseTime(data)
+	case number == wire.OptRenewTimeValue && len(data) == 4:
+		l.Renewal = seconds(data)
+	case number == wire.OptRebindingTimeValue && len(data) == 4:
+		l.Rebinding = seconds(data)
+	}
+}
+
+// leaseTime reads a time of which all ones stand for ever (RFC 2131, 3.3).
+func leaseTime(data []byte) time.Duration {
+	if binary.BigEndian.Uint32(data) == 0xffffffff {
+		return 0
+	}
+	return max(seconds(data), minLease)
+}
+
+func seconds(data []byte) time.Duration {
+	return time.Duration(binary.BigEndian.Uint32(data)) * time.Second
+}
