@@ -43,6 +43,9 @@ func (g *Gateway) forward(w http.ResponseWriter, r *http.Request, c *call, body 
 	if refused := g.judge(c, a); refused != nil {
 		return refused
 	}
+	if c.op.body != nil && (prefersMinimal(r.Header) || connOf(r.Context()).minimal && r.Header.Get("Prefer") == "") {
+		a = a.minimal(c.op.method)
+	}
 	a.write(w)
 	return nil
 }
@@ -107,12 +110,14 @@ func (g *Gateway) upstreamFailure(c *call, err error) *refusal {
 // write hands an answer on with a short head: boards have little room for one.
 func (a *answer) write(w http.ResponseWriter) {
 	h := w.Header()
-	for name, value := range map[string]string{"Content-Type": a.contentType, "Retry-After": a.retryAfter, "Date": a.date} {
+	for name, value := range map[string]string{"Content-Type": a.contentType, "Retry-After": a.retryAfter, "Date": a.date, "ETag": a.etag} {
 		if value != "" {
 			h.Set(name, value)
 		}
 	}
-	h.Set("Content-Length", strconv.Itoa(len(a.body)))
+	if a.code != http.StatusNoContent {
+		h.Set("Content-Length", strconv.Itoa(len(a.body)))
+	}
 	w.WriteHeader(a.code)
 	_, _ = w.Write(a.body) // a board that is gone needs no answer
 }

@@ -15,10 +15,9 @@ import (
 )
 
 const (
-	syncTimeout      = 5 * time.Second // for the first answer about a ConfigMap
-	bookmarkInterval = time.Minute     // as the API server's (storage/cacher)
-	minWatchTime     = 5 * time.Minute // where a board gives none, as clients do
-	maxWatchTime     = 10 * time.Minute
+	syncTimeout  = 5 * time.Second // for the first answer about a ConfigMap
+	minWatchTime = 5 * time.Minute // where a board gives none, as clients do
+	maxWatchTime = 10 * time.Minute
 )
 
 // watches reports whether the call asks for a watch.
@@ -90,7 +89,9 @@ func (s *snapshot) list(latest string) []byte {
 	return append(out, `]}`...)
 }
 
-// watch streams the ConfigMap's states to one board until its time is over.
+// watch streams the ConfigMap's states to one board until its time is over. A
+// bookmark comes at the end alone: a board whose watch breaks off before can go
+// on from any version, for it is told states, and bookmarks wake it for nothing.
 func (f *feed) watch(w http.ResponseWriter, r *http.Request, call *call) {
 	st := stream{w: w, control: http.NewResponseController(w), cache: f.cache}
 	w.Header().Set("Content-Type", jsonType)
@@ -106,20 +107,15 @@ func (f *feed) watch(w http.ResponseWriter, r *http.Request, call *call) {
 	bookmarks, _ := strconv.ParseBool(call.params.Get("allowWatchBookmarks"))
 	over := time.NewTimer(call.watchTime())
 	defer over.Stop()
-	bookmark := time.NewTicker(bookmarkInterval)
-	defer bookmark.Stop()
-	for due, last := false, false; ; {
+	for last := false; ; {
 		s, latest := f.load()
-		if !st.tell(s, &at) || due && bookmarks && !st.bookmark(latest) || last {
+		if !st.tell(s, &at) || last && bookmarks && !st.bookmark(latest) || last {
 			return
 		}
-		due = false
 		select {
 		case <-s.next:
-		case <-bookmark.C:
-			due = true
 		case <-over.C:
-			due, last = true, true
+			last = true
 		case <-f.cache.closing:
 			return
 		case <-r.Context().Done():

@@ -19,9 +19,11 @@ type boardListener struct {
 	gateway *Gateway
 }
 
-// keepAlive finds a board that lost its power within about 30 s, so that its
-// connections do not hold its node's name any longer.
-var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}
+// keepAlive finds a board that lost its power within a minute, so that its
+// connections do not hold its node's name much longer than its claim lives. A
+// watch on which nothing happens is all that is ever idle for so long: each
+// probe wakes a board and costs it two frames.
+var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 45 * time.Second, Interval: 5 * time.Second, Count: 3}
 
 // Accept returns the next connection that is within bounds.
 func (l *boardListener) Accept() (net.Conn, error) {
@@ -49,12 +51,14 @@ type boardConn struct {
 	gateway *Gateway
 	framer  framer
 	loud    atomic.Bool // a refusal was logged: further ones are not
+	minimal bool        // answers to writes may be short; of the handlers, which run one at a time
 	close   sync.Once
 
 	// node is written by the connection's handlers, which run one at a time, and
 	// read by Close.
 	mu     sync.Mutex
 	node   string
+	board  board // who bound the connection to node
 	closed bool
 }
 
@@ -89,8 +93,8 @@ func (c *boardConn) Close() error {
 
 var errBoardGone = errors.New("the board has closed the connection")
 
-// bind makes node the connection's own, unless it has one, by claiming it.
-func (c *boardConn) bind(node string, hold func(opened bool) *refusal) *refusal {
+// bind makes node the connection's own, unless it has one, by claiming it for b.
+func (c *boardConn) bind(node string, b board, hold func(opened bool) *refusal) *refusal {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
@@ -98,15 +102,17 @@ func (c *boardConn) bind(node string, hold func(opened bool) *refusal) *refusal 
 	}
 	r := hold(c.node == "")
 	if r == nil {
-		c.node = node
+		c.node, c.board = node, b
 	}
 	return r
 }
 
-func (c *boardConn) bound() string {
+// bound is the node that the connection is bound to, and the board that did so;
+// empty for none.
+func (c *boardConn) bound() (node string, b board) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.node
+	return c.node, c.board
 }
 
 func (c *boardConn) host() string {

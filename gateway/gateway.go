@@ -174,6 +174,10 @@ func (g *Gateway) handle(w http.ResponseWriter, r *http.Request) (*call, *refusa
 		return c, refused
 	}
 	c.node = node
+	if r.Header.Get(nodeHeader) != "" {
+		connOf(r.Context()).minimal = prefersMinimal(r.Header)
+		w.Header().Set(nodeHeader, node)
+	}
 	if refused := g.rights.refusal(); refused != nil {
 		return c, refused
 	}
@@ -202,17 +206,19 @@ func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 func (g *Gateway) refusedRequest(r *http.Request, refused *refusal) {
 	g.metrics.refused.WithLabelValues(refused.cause).Inc()
 	conn := connOf(r.Context())
+	node, _ := conn.bound()
 	level := slog.LevelDebug
 	if !conn.loud.Swap(true) {
 		level = slog.LevelWarn
 	}
-	g.log.Log(r.Context(), level, "Refused a board's request", "addr", conn.host(), "node", conn.bound(),
+	g.log.Log(r.Context(), level, "Refused a board's request", "addr", conn.host(), "node", node,
 		"code", refused.code, "cause", refused.cause, "err", refused)
 }
 
 func (g *Gateway) refusedFraming(c *boardConn) {
 	if !c.loud.Swap(true) {
+		node, _ := c.bound()
 		g.metrics.refused.WithLabelValues("framing").Inc()
-		g.log.Warn("Refused a connection", "addr", c.host(), "node", c.bound(), "err", errFraming)
+		g.log.Warn("Refused a connection", "addr", c.host(), "node", node, "err", errFraming)
 	}
 }

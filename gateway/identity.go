@@ -11,7 +11,10 @@ import (
 )
 
 // The headers by which a board names itself. Without them a board is its IP
-// address, and its node the first that its requests name.
+// address, and its node the first that its requests name. An answer with
+// nodeHeader says that the connection is bound to that node, by that board, and
+// prefers what the request preferred: later requests on it need not repeat these
+// headers, nor Prefer.
 const (
 	nodeHeader  = "Picolet-Node"
 	boardHeader = "Picolet-Board"
@@ -23,15 +26,16 @@ const maxBoardID = 64 // bytes
 // named is the node that the request itself names, or empty.
 func (g *Gateway) identify(r *http.Request, named string) (string, *refusal) {
 	conn := connOf(r.Context())
-	b, refused := boardOf(r.Header, conn.host())
+	bound, by := conn.bound()
+	b, refused := boardOf(r.Header, conn.host(), by)
 	if refused != nil {
 		return "", refused
 	}
-	node, refused := g.ownNode(r.Header, conn.bound(), named, b)
+	node, refused := g.ownNode(r.Header, bound, named, b)
 	if refused != nil {
 		return "", refused
 	}
-	return node, conn.bind(node, func(opened bool) *refusal {
+	return node, conn.bind(node, b, func(opened bool) *refusal {
 		loud, refused := g.claims.hold(node, b, opened)
 		if refused != nil && !loud {
 			conn.loud.Store(true) // logged already, for an earlier connection
@@ -85,9 +89,14 @@ func (g *Gateway) mayTake(node string) *refusal {
 	return nil
 }
 
-func boardOf(h http.Header, addr string) (board, *refusal) {
+// boardOf is the board that a request names, or else the one that bound its
+// connection, or else the address.
+func boardOf(h http.Header, addr string, bound board) (board, *refusal) {
 	id := h.Get(boardHeader)
-	if _, sent := h[boardHeader]; !sent {
+	switch _, sent := h[boardHeader]; {
+	case !sent && bound.id != "":
+		return bound, nil
+	case !sent:
 		return board{id: addr, addr: addr}, nil
 	}
 	if !isBoardID(id) {

@@ -60,6 +60,7 @@ type request struct {
 type answer struct {
 	code                          int
 	contentType, retryAfter, date string
+	etag                          string // of a short answer
 	body                          []byte
 }
 

@@ -73,14 +73,14 @@ type client struct {
 	retries [numTasks]retry
 	upAt    time.Duration // when the stream was last known to be open
 	everUp  bool
+	news    bool // the answer changed what is known of the API server's reach
 }
 
 // stepClient dials, or asks for what is due.
 func (k *Kubelet) stepClient(now time.Duration) {
 	c := &k.client
 	if c.overdue(now) {
-		k.countAnswer(c.op, 0)
-		k.logRequest(now, logring.Warn, "API server does not answer", c.op)
+		k.giveUp(now)
 		c.drop(now, &k.out, &k.random)
 	}
 	if c.state == streamClosed && c.dial.ready(now) {
@@ -93,6 +93,17 @@ func (k *Kubelet) stepClient(now time.Duration) {
 		}
 		k.ask(now, op)
 	}
+}
+
+// giveUp notes a dial or an answer that took too long.
+func (k *Kubelet) giveUp(now time.Duration) {
+	c := &k.client
+	if c.state == streamDialing {
+		k.unanswered(now, c.state, "API server cannot be reached", errDialTimeout)
+		return
+	}
+	k.countAnswer(c.op, 0)
+	k.unanswered(now, c.state, "API server does not answer", nil)
 }
 
 // nextOperation is what to ask for now: registration before all else, status
@@ -120,11 +131,11 @@ func (k *Kubelet) nextOperation(now time.Duration) operation {
 func (k *Kubelet) ask(now time.Duration, op operation) {
 	c := &k.client
 	c.op, c.askedAt = op, now
-	var head http1.RequestHead
-	k.prepare(&head, op)
+	head := k.newHead(&c.exchange)
+	k.prepare(head, op)
 	k.writeBody(now, op) // may still read the answer before
 	c.answer.Reset(&k.node)
-	if !c.exchange.ask(now, &head) {
+	if !c.exchange.ask(now, head) {
 		// Configure makes buffers that hold every request; should one not
 		// fit all the same, it must not be tried for ever.
 		k.logRequest(now, logring.Error, "Request does not fit its buffer", op)
@@ -135,13 +146,22 @@ func (k *Kubelet) ask(now time.Duration, op operation) {
 	}
 }
 
-// identify fills in what every request says of who sends it.
-func (k *Kubelet) identify(head *http1.RequestHead) {
-	head.Host, head.UserAgent = k.config.Host, k.userAgent
-	head.Accept = "application/json"
+// newHead begins the head of a request on x: who sends it, and that answers to
+// writes may be short: what was written, but for its UID and version, is known.
+// A gateway that has bound the stream to the node remembers all that; an API
+// server knows nothing of it.
+func (k *Kubelet) newHead(x *exchange) *http1.RequestHead {
+	head := &k.head
+	*head = http1.RequestHead{Host: k.config.Host}
+	if x.bound {
+		return head
+	}
+	head.UserAgent, head.Accept = k.userAgent, "application/json"
 	head.Authorization = k.authorization
+	head.Prefer = "return=minimal"
 	head.Extra[0] = http1.Field{Name: "Picolet-Node", Value: k.config.NodeName}
 	head.Extra[1] = http1.Field{Name: "Picolet-Board", Value: k.config.Board.Facts.ID}
+	return head
 }
 
 const (
@@ -156,7 +176,6 @@ const (
 
 // prepare fills in the head of op's request.
 func (k *Kubelet) prepare(head *http1.RequestHead, op operation) {
-	k.identify(head)
 	name := k.config.NodeName
 	set := func(method, contentType string, path ...string) {
 		head.Method, head.ContentType = method, contentType
@@ -190,13 +209,14 @@ func (k *Kubelet) writeBody(now time.Duration, op operation) {
 	switch op {
 	case createNode:
 		k.refresh(now)
+		k.statusAsked, k.heartbeatsShort = k.statusChanges, 0
 		k.node.WriteNode(w, micros)
 	case labelNode:
 		k.node.WriteLabelPatch(w)
 	case dropResources:
 		k.writeResourceDrop(w)
 	case patchStatus:
-		k.node.WriteStatusPatch(w, micros)
+		k.writeStatus(w, micros)
 	case createLease:
 		k.writeLease(w, micros)
 	case renewLease:
@@ -246,9 +266,11 @@ func (k *Kubelet) complete(now time.Duration) {
 		c.state, c.out = streamClosed, nil
 		k.out.Close |= 1 << c.stream
 	}
+	c.bound = c.bound || c.reader.Bound
+	c.answer.SetVersion(c.reader.ETagText())
 	k.setTime(now, c.reader.DateText())
 	k.countAnswer(op, code)
-	k.lastRoundTrip = now - c.askedAt
+	c.news = k.answeredWith(now, code)
 	if code/100 == 2 && c.answer.Malformed {
 		code = 0
 	}
@@ -281,12 +303,15 @@ func (k *Kubelet) setTime(now time.Duration, date []byte) {
 // 429 and 503 as Retry-After has it, the rest soon.
 func (k *Kubelet) failed(now time.Duration, op operation, code int) {
 	r := &k.client.retries[op.task()]
+	k.delay(now, r, code, k.client.reader.RetryAfter)
+	if silent(code) && !k.client.news {
+		return
+	}
 	rec := k.log.Begin(now, k.clock.Micros(now), levelOf(code), messageOf(code)).
 		Str("operation", op.String()).Int("code", int64(code))
 	if said := k.client.answer.Message(); len(said) > 0 {
 		rec.Bytes("answer", said)
 	}
-	k.delay(now, r, code, k.client.reader.RetryAfter)
 	rec.Dur("retry", r.at-now).End()
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/picolet/picolet/kubelet/httpserver"
 	"github.com/picolet/picolet/kubelet/jsonstream"
 	"github.com/picolet/picolet/kubelet/logring"
+	"github.com/picolet/picolet/kubelet/text"
 )
 
 // blink flashes the LED.
@@ -66,6 +67,10 @@ type command struct {
 	pin      int
 	count    int
 	interval int // milliseconds
+
+	scan   jsonstream.Scanner
+	key    [16]byte // of the member that is being read
+	keyLen int
 }
 
 // Limits of a command.
@@ -75,35 +80,32 @@ const (
 	maxBlinkInterval = 10000 // milliseconds
 )
 
-// parseCommand reads a flat JSON object. It reports whether it is one whose
-// members are known and of the right type.
-func parseCommand(body []byte, c *command) bool {
+// parse reads a flat JSON object. It reports whether it is one whose members are
+// known and of the right type.
+func (c *command) parse(body []byte) bool {
 	*c = command{pin: -1, count: 3, interval: 200}
-	var scan jsonstream.Scanner
-	scan.Reset()
-	var key [16]byte
-	keyLen := 0
+	c.scan.Reset()
 	for len(body) > 0 {
-		tok, n, err := scan.Next(body)
+		tok, n, err := c.scan.Next(body)
 		body = body[n:]
 		switch {
 		case err != nil || tok.More || tok.Depth > 1:
 			return false
 		case tok.Kind == jsonstream.NeedMore:
 		case tok.Kind == jsonstream.Key:
-			keyLen = copy(key[:], tok.Text)
+			c.keyLen = copy(c.key[:], tok.Text)
 		case tok.Kind == jsonstream.BeginObject || tok.Kind == jsonstream.EndObject:
-		case tok.Depth != 1 || !c.set(string(key[:keyLen]), tok):
+		case tok.Depth != 1 || !c.set(tok):
 			return false
 		}
 	}
-	_, err := scan.Finish()
+	_, err := c.scan.Finish()
 	return err == nil
 }
 
-// set takes one member.
-func (c *command) set(key string, tok jsonstream.Token) bool {
-	switch key {
+// set takes the value of a member.
+func (c *command) set(tok jsonstream.Token) bool {
+	switch text.View(c.key[:c.keyLen]) {
 	case "command":
 		c.nameLen = copy(c.name[:], tok.Text)
 		return tok.Kind == jsonstream.String && len(tok.Text) <= len(c.name)
@@ -139,16 +141,16 @@ const commandHelp = `want {"command":"blink_led","count":3,"interval_ms":200}, {
 
 // runCommand answers POST /pico/command.
 func (k *Kubelet) runCommand(now time.Duration, r *httpserver.Request, w *httpserver.Response) {
-	var c command
-	if !parseCommand(r.Body, &c) {
+	c := &k.command
+	if !c.parse(r.Body) {
 		refuse(w, commandHelp)
 		return
 	}
-	switch string(c.name[:c.nameLen]) {
+	switch text.View(c.name[:c.nameLen]) {
 	case "blink_led":
-		k.blinkLED(now, &c, w)
+		k.blinkLED(now, c, w)
 	case "set_pin":
-		k.commandPin(now, &c, w)
+		k.commandPin(now, c, w)
 	case "reboot":
 		k.reboot(now, w)
 	default:

@@ -78,8 +78,7 @@ func (k *Kubelet) serveReady(now time.Duration, r *httpserver.Request, _ int, w 
 // writeChecks answers as k8s.io/apiserver/pkg/server/healthz does, but with 503
 // where that says 500: the board is well, it just cannot do its work.
 func writeChecks(r *httpserver.Request, w *httpserver.Response, checks [3]check) {
-	var buf [8]byte
-	_, verbose := r.QueryValue(buf[:0], "verbose")
+	_, verbose := r.QueryValue("verbose")
 	ok := checks[0].ok && checks[1].ok && checks[2].ok
 	if ok && !verbose {
 		w.String("ok")
@@ -163,8 +162,7 @@ func timeMember(j *jsonstream.Writer, key string, micros int64) {
 		j.Null()
 		return
 	}
-	var buf [len("2006-01-02T15:04:05Z")]byte
-	j.BytesMember(key, wallclock.AppendTime(buf[:0], micros))
+	j.BytesMember(key, wallclock.AppendTime(j.Scratch(), micros))
 }
 
 // startMicros is when the board booted, 0 while the time of day is not known.
@@ -225,8 +223,7 @@ func (k *Kubelet) serveConfigz(_ time.Duration, _ *httpserver.Request, _ int, w 
 
 // secondsMember writes a metav1.Duration in whole seconds.
 func secondsMember(j *jsonstream.Writer, key string, d time.Duration) {
-	var buf [24]byte
-	j.BytesMember(key, append(strconv.AppendInt(buf[:0], int64(d/time.Second), 10), 's'))
+	j.BytesMember(key, append(strconv.AppendInt(j.Scratch(), int64(d/time.Second), 10), 's'))
 }
 
 // logPrefix is the most that stands before the text of a record, and the line
@@ -257,97 +254,6 @@ func (k *Kubelet) serveLogs(_ time.Duration, r *httpserver.Request, part int, w 
 	w.Extend(e.AppendText(w.Rest()))
 	w.Byte('\n')
 	return true
-}
-
-// serveStatus answers /pico/status, a section a part.
-func (k *Kubelet) serveStatus(now time.Duration, _ *httpserver.Request, part int, w *httpserver.Response) bool {
-	switch part {
-	case 0:
-		w.String(`{"node":`)
-		k.writeNodeSection(now, w.JSON())
-	case 1:
-		w.String(`,"board":`)
-		k.writeBoardSection(w.JSON())
-	case 2:
-		w.String(`,"sensors":`)
-		k.writeSensorSection(now, w.JSON())
-	default:
-		w.String(`,"config":`)
-		k.writeConfigSection(w.JSON())
-		w.String("}\n")
-		return false
-	}
-	return true
-}
-
-func (k *Kubelet) writeNodeSection(now time.Duration, j *jsonstream.Writer) {
-	j.BeginObject()
-	j.StringMember("name", k.config.NodeName)
-	j.StringMember("version", k.config.Version)
-	j.BoolMember("registered", k.registered == done)
-	j.BoolMember("linkUp", k.linkUp(now))
-	j.BytesMember("address", k.node.Address())
-	j.UintMember("heartbeats", uint64(k.heartbeats))
-	j.IntMember("heartbeatAgeMs", (now - k.heartbeatAt).Milliseconds())
-	j.IntMember("uptimeMs", now.Milliseconds())
-	timeMember(j, "time", k.clock.Micros(now))
-	j.EndObject()
-}
-
-func (k *Kubelet) writeBoardSection(j *jsonstream.Writer) {
-	f := &k.config.Board.Facts
-	j.BeginObject()
-	j.StringMember("model", f.Model)
-	j.StringMember("id", f.ID)
-	stringKnown(j, "bootID", f.BootID)
-	stringKnown(j, "osImage", f.OSImage)
-	stringKnown(j, "kernelVersion", f.KernelVersion)
-	stringKnown(j, "resetReason", f.ResetReason)
-	uintKnown(j, "memoryBytes", f.MemoryBytes)
-	uintKnown(j, "flashBytes", f.FlashBytes)
-	j.EndObject()
-}
-
-func (k *Kubelet) writeSensorSection(now time.Duration, j *jsonstream.Writer) {
-	k.readSensors(now)
-	r := &k.readings
-	j.BeginObject()
-	if r.HeapTotal > 0 {
-		j.UintMember("heapUsedBytes", r.HeapUsed)
-		j.UintMember("heapTotalBytes", r.HeapTotal)
-	}
-	if r.FlashTotal > 0 {
-		j.UintMember("flashUsedBytes", r.FlashUsed)
-		j.UintMember("flashTotalBytes", r.FlashTotal)
-	}
-	if r.HasTemperature {
-		j.IntMember("temperatureMilliCelsius", int64(r.TemperatureMilli))
-	}
-	if r.HasRSSI {
-		j.IntMember("rssiDBm", int64(r.RSSI))
-	}
-	j.EndObject()
-}
-
-func (k *Kubelet) writeConfigSection(j *jsonstream.Writer) {
-	j.BeginObject()
-	j.UintMember("generation", uint64(k.applied.Generation))
-	j.BoolMember("stored", !k.storeFailed)
-	j.Key("configMaps")
-	j.BeginArray()
-	for i := range k.watchers {
-		name := &k.watchers[i].name
-		j.BeginObject()
-		j.StringMember("namespace", name.Namespace)
-		j.StringMember("name", name.Name)
-		if v, ok := k.applied.Version(name.Namespace, name.Name); ok {
-			j.UintMember("resourceVersion", v.ResourceVersion)
-		}
-		j.BoolMember("polling", k.watchers[i].polling)
-		j.EndObject()
-	}
-	j.EndArray()
-	j.EndObject()
 }
 
 // serveMemory answers /pico/memory?offset=0&length=1024: the memory region in
@@ -392,8 +298,7 @@ func memoryRange(r *httpserver.Request, w *httpserver.Response) bool {
 
 // queryInt reads a number of at most nine digits from the query.
 func queryInt(r *httpserver.Request, name string, def int) (v int, ok bool) {
-	var buf [8]byte
-	text, given := r.QueryValue(buf[:0], name)
+	text, given := r.QueryValue(name)
 	if !given {
 		return def, true
 	}

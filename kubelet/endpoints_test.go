@@ -1,6 +1,8 @@
 // Copyright The picolet Authors.
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build !tinygo
+
 package kubelet
 
 import (
@@ -66,8 +68,6 @@ func (r *rig) post(path, body string) (*http.Response, []byte) {
 	return r.ask("POST " + path + " HTTP/1.1\r\nHost: pico-1\r\nContent-Type: application/json\r\nContent-Length: " +
 		itoa(len(body)) + "\r\n\r\n" + body)
 }
-
-func itoa(n int) string { b, _ := json.Marshal(n); return string(b) }
 
 // readyRig is a rig with a configuration in force.
 func readyRig(t *testing.T) *rig {

@@ -4,6 +4,8 @@
 package kubelet
 
 import (
+	"strconv"
+
 	"github.com/picolet/picolet/kubelet/jsonstream"
 	"github.com/picolet/picolet/kubelet/wallclock"
 )
@@ -13,8 +15,8 @@ import (
 const maxEvents = 8
 
 // maxEventMessage is the longest message of an Event; more is cut. The API
-// server takes 1 KiB.
-const maxEventMessage = 128
+// server takes 1 KiB. With the rest of an event it fills whole words.
+const maxEventMessage = 126
 
 // event is an Event of the node that waits to be sent.
 type event struct {
@@ -60,6 +62,16 @@ func (e *event) bytes(b []byte) *event {
 	return e
 }
 
+// int appends a number to the message, whole or not at all. It does nothing to
+// a nil event.
+func (e *event) int(v int64) *event {
+	const longest = 20
+	if e != nil && int(e.length)+longest <= len(e.message) {
+		e.length = uint8(len(strconv.AppendInt(e.message[:e.length], v, 10)))
+	}
+	return e
+}
+
 // drop removes the oldest Event.
 func (q *eventQueue) drop() {
 	if q.n == 0 {
@@ -85,8 +97,7 @@ func (k *Kubelet) writeEvent(w *jsonstream.Writer, now int64) {
 	w.BytesMember("message", e.message[:e.length])
 	w.StringMember("type", eventType(e.warning))
 	w.IntMember("count", 1)
-	var at [len("2006-01-02T15:04:05Z")]byte
-	t := wallclock.AppendTime(at[:0], e.micros)
+	t := wallclock.AppendTime(w.Scratch(), e.micros)
 	w.BytesMember("firstTimestamp", t)
 	w.BytesMember("lastTimestamp", t)
 	w.Key("source")
@@ -101,14 +112,13 @@ func (k *Kubelet) writeEvent(w *jsonstream.Writer, now int64) {
 
 // writeEventName gives the Event a name that no other has.
 func (k *Kubelet) writeEventName(w *jsonstream.Writer) {
-	var hex [16]byte
 	w.Key("metadata")
 	w.BeginObject()
 	w.Key("name")
 	w.BeginString()
 	w.AppendTextString(k.config.NodeName)
 	w.AppendTextString(".")
-	w.AppendText(appendHex(hex[:0], k.random.next()))
+	w.AppendText(appendHex(w.Scratch(), k.random.next()))
 	w.EndString()
 	w.StringMember("namespace", "default")
 	w.EndObject()

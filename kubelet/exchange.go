@@ -4,6 +4,7 @@
 package kubelet
 
 import (
+	"errors"
 	"time"
 
 	"github.com/picolet/picolet/kubelet/http1"
@@ -15,6 +16,8 @@ const (
 	dialTimeout    = 10 * time.Second
 	requestTimeout = 10 * time.Second
 )
+
+var errDialTimeout = errors.New("no connection within 10 s")
 
 // exchangeState is where an exchange stands.
 type exchangeState uint8
@@ -38,11 +41,12 @@ type exchange struct {
 	reader    http1.ResponseReader
 	deadline  time.Duration // of the dial or of the answer
 	dial      retry
+	bound     bool // the peer knows whose stream this is: see newHead
 }
 
 // dialNow asks for the stream to be opened.
 func (x *exchange) dialNow(now time.Duration, out *Output) {
-	x.state, x.out = streamDialing, nil
+	x.state, x.out, x.bound = streamDialing, nil, false
 	x.deadline = now + dialTimeout
 	out.Dial |= 1 << x.stream
 }

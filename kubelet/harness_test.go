@@ -4,12 +4,10 @@
 package kubelet
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +18,7 @@ import (
 // testBoard is a board whose every value a test sets.
 type testBoard struct {
 	readings board.Readings
+	network  board.NetworkReadings
 	pins     [30]board.PinState
 	led      bool
 	record   []byte
@@ -28,10 +27,12 @@ type testBoard struct {
 	saves    int
 }
 
-func (b *testBoard) Read(_ time.Duration, r *board.Readings) { *r = b.readings }
-func (b *testBoard) Count() int                              { return len(b.pins) }
-func (b *testBoard) SetLED(on bool)                          { b.led = on }
-func (b *testBoard) LED() bool                               { return b.led }
+func (b *testBoard) Read(_ time.Duration, r *board.Readings)               { *r = b.readings }
+func (b *testBoard) ReadNetwork(_ time.Duration, r *board.NetworkReadings) { *r = b.network }
+
+func (b *testBoard) Count() int     { return len(b.pins) }
+func (b *testBoard) SetLED(on bool) { b.led = on }
+func (b *testBoard) LED() bool      { return b.led }
 
 func (b *testBoard) SetPin(pin int, s board.PinState) error {
 	switch {
@@ -66,6 +67,9 @@ func newTestBoard() *testBoard {
 		HeapUsed: 60 << 10, HeapTotal: 232 << 10, FlashUsed: 700 << 10, FlashTotal: 2 << 20,
 		CPUTime: 1500 * time.Millisecond, HasCPUTime: true,
 		TemperatureMilli: 27125, HasTemperature: true, RSSI: -61, HasRSSI: true,
+	}, network: board.NetworkReadings{
+		State: board.NetworkUp, Begun: [board.NumNetworkStates]uint32{board.NetworkOff: 1, board.NetworkNoAddress: 1, board.NetworkUp: 1},
+		Sent: 5120, Received: 6144,
 	}}
 }
 
@@ -78,7 +82,7 @@ func (b *testBoard) config() Config {
 				KernelVersion: "none", OSImage: "picolet test board", ResetReason: "power-on",
 				Cores: 2, ClockKHz: 133000, MemoryBytes: 264 << 10, FlashBytes: 2 << 20,
 			},
-			Sensors: b, Pins: b, LED: b, Storage: b,
+			Sensors: b, Pins: b, LED: b, Storage: b, Network: b,
 		},
 	}
 }
@@ -94,6 +98,8 @@ type rig struct {
 	full  bool // write bodies down
 	net   bool // dials succeed at once
 	asked bool // a request was read since the last advance
+
+	head, body string // of the last request
 }
 
 func newRig(t testing.TB, change func(c *Config)) *rig {
@@ -175,21 +181,25 @@ func (r *rig) act() {
 	}
 }
 
+// request is what a kubelet asked, as parseRequest reads it: net/http where there
+// is one.
+type request struct {
+	method, uri, contentType string
+	body                     []byte
+}
+
 // readRequest takes a request off a stream and writes it down.
 func (r *rig) readRequest(s Stream) {
 	raw := bytes.Clone(r.k.Pending(s))
-	req, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(raw)))
+	req, err := parseRequest(raw)
 	if err != nil {
 		r.t.Fatalf("request on %s is not HTTP: %v\n%s", streamName(s), err, raw)
 	}
-	body, err := io.ReadAll(req.Body)
-	if err != nil {
-		r.t.Fatalf("request on %s ends early: %v\n%s", streamName(s), err, raw)
-	}
 	r.asked = true
-	r.sayf("%s %s %s", streamName(s), req.Method, req.RequestURI)
-	if len(body) > 0 {
-		r.sayBody(req.Header.Get("Content-Type"), body)
+	r.head, r.body = string(raw[:len(raw)-len(req.body)]), string(req.body)
+	r.sayf("%s %s %s", streamName(s), req.method, req.uri)
+	if len(req.body) > 0 {
+		r.sayBody(req.contentType, req.body)
 	}
 	r.k.Sent(r.now, s, len(raw))
 	r.act()
@@ -251,11 +261,13 @@ func (r *rig) advance(d time.Duration, stop bool) {
 // startOfTests is the time of day at the boot of every test.
 var startOfTests = time.Date(2026, 2, 28, 23, 59, 50, 0, time.UTC)
 
+// dateLayout is that of the Date header.
+const dateLayout = "Mon, 02 Jan 2006 15:04:05 GMT"
+
 // response is an HTTP response with a Date that fits the rig's time.
 func (r *rig) response(code int, header, body string) []byte {
 	var b strings.Builder
-	fmt.Fprintf(&b, "HTTP/1.1 %d %s\r\nDate: %s\r\nContent-Type: application/json\r\n", code, http.StatusText(code),
-		startOfTests.Add(r.now).Format(http.TimeFormat))
+	fmt.Fprintf(&b, "HTTP/1.1 %d reason\r\nDate: %s\r\nContent-Type: application/json\r\n", code, startOfTests.Add(r.now).Format(dateLayout))
 	if !strings.Contains(header, "Transfer-Encoding") {
 		fmt.Fprintf(&b, "Content-Length: %d\r\n", len(body))
 	}
@@ -306,3 +318,5 @@ func (r *rig) ready() {
 		r.t.Fatalf("not ready:\n%s\n%s", r.said.String(), r.logText())
 	}
 }
+
+func itoa(n int) string { return strconv.Itoa(n) }

@@ -10,6 +10,7 @@ import (
 	"github.com/picolet/picolet/kubelet/jsonstream"
 	"github.com/picolet/picolet/kubelet/logring"
 	"github.com/picolet/picolet/kubelet/node"
+	"github.com/picolet/picolet/kubelet/text"
 	"github.com/picolet/picolet/kubelet/wallclock"
 )
 
@@ -26,12 +27,42 @@ func (k *Kubelet) checkStatus(now time.Duration) {
 		return
 	}
 	if now >= k.statusAt {
-		changed := k.refresh(now)
+		if k.refresh(now) {
+			k.statusChanged()
+		}
 		k.statusAt = now + k.config.NodeStatusUpdateFrequency
-		k.statusDue = k.statusDue || changed || now >= k.reportAt
+		k.statusDue = k.statusDue || now >= k.reportAt
 	}
 	late := now-k.heartbeatAt > k.config.LeaseDuration/2
-	k.statusDue = k.statusDue || late
+	if late && !k.late {
+		k.statusChanged()
+	}
+	k.late = late
+}
+
+// statusChanged has a whole status sent: it changed, or what the API server
+// has of it is in doubt.
+func (k *Kubelet) statusChanged() {
+	k.statusChanges++
+	k.statusDue = true
+}
+
+// shortReports is how many statuses in a row may say no more than that they are
+// heartbeats: once in an hour, by default, a whole one mends what somebody else
+// wrote over.
+const shortReports = 11
+
+// writeStatus writes the status, or its times alone if the API server has the
+// rest.
+func (k *Kubelet) writeStatus(w *jsonstream.Writer, micros int64) {
+	k.statusAsked = k.statusChanges
+	if k.statusTold == k.statusChanges && k.heartbeatsShort < shortReports {
+		k.heartbeatsShort++
+		k.node.WriteHeartbeat(w, micros)
+		return
+	}
+	k.heartbeatsShort = 0
+	k.node.WriteStatusPatch(w, micros)
 }
 
 // refresh reads the sensors and computes the conditions. It reports whether
@@ -97,13 +128,16 @@ func (k *Kubelet) statusAnswered(now time.Duration, code int) {
 		k.failed(now, patchStatus, 500)
 		k.registered = look
 	default:
+		k.statusChanged()
 		k.failed(now, patchStatus, code)
 	}
 }
 
-// statusSent notes that the API server has the newest status.
+// statusSent notes that the API server has the status as it was when it was
+// written.
 func (k *Kubelet) statusSent(now time.Duration) {
-	k.statusDue = false
+	k.statusTold = k.statusAsked
+	k.statusDue = k.statusChanges != k.statusTold
 	k.reportAt = now + k.config.NodeStatusReportFrequency
 	k.beat(now)
 }
@@ -146,7 +180,9 @@ func (k *Kubelet) leaseAnswered(now time.Duration, op operation, code int) {
 		// A lease that vanishes was deleted with its node, or the namespace
 		// is missing: the status tells whether the node is still there.
 		k.lease = newLease
-		k.statusDue = k.statusDue || op != getLease
+		if op != getLease {
+			k.statusChanged()
+		}
 		if op == createLease {
 			k.failed(now, op, code)
 		}
@@ -166,7 +202,7 @@ func (k *Kubelet) inspectLease() {
 	a := &k.client.answer
 	k.leaseVersion = a.Version
 	k.lease = mendLease
-	if a.HolderIs && a.Owners == 1 && string(a.OwnerUID.Bytes()) == string(k.nodeUID.Bytes()) {
+	if a.HolderIs && a.Owners == 1 && text.View(a.OwnerUID.Bytes()) == text.View(k.nodeUID.Bytes()) {
 		k.lease = keepLease
 	}
 }
@@ -181,11 +217,11 @@ func (k *Kubelet) leaseRenewed(now time.Duration) {
 	k.beat(now)
 }
 
-// renewTime is the time of day, but always later than the last: a renewTime
+// writeRenewTime writes the time of day, but always later than the last: a renewTime
 // that goes back is taken for none.
-func (k *Kubelet) renewTime(micros int64) []byte {
+func (k *Kubelet) writeRenewTime(w *jsonstream.Writer, micros int64) {
 	k.renewedMicros = max(micros, k.renewedMicros+1)
-	return wallclock.AppendMicroTime(k.timeText[:0], k.renewedMicros)
+	w.BytesMember("renewTime", wallclock.AppendMicroTime(w.Scratch(), k.renewedMicros))
 }
 
 func (k *Kubelet) writeLease(w *jsonstream.Writer, micros int64) {
@@ -209,7 +245,7 @@ func (k *Kubelet) writeRenewal(w *jsonstream.Writer, micros int64) {
 	k.writeVersion(w, &k.leaseVersion, false)
 	w.Key("spec")
 	w.BeginObject()
-	w.BytesMember("renewTime", k.renewTime(micros))
+	k.writeRenewTime(w, micros)
 	w.EndObject()
 	w.EndObject()
 }
@@ -248,7 +284,7 @@ func (k *Kubelet) writeLeaseSpec(w *jsonstream.Writer, micros int64) {
 	w.BeginObject()
 	w.StringMember("holderIdentity", k.config.NodeName)
 	w.IntMember("leaseDurationSeconds", int64(k.config.LeaseDuration/time.Second))
-	w.BytesMember("renewTime", k.renewTime(micros))
+	k.writeRenewTime(w, micros)
 	w.EndObject()
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/picolet/picolet/board"
 	"github.com/picolet/picolet/kubelet/answer"
 	"github.com/picolet/picolet/kubelet/configmap"
+	"github.com/picolet/picolet/kubelet/http1"
 	"github.com/picolet/picolet/kubelet/httpserver"
 	"github.com/picolet/picolet/kubelet/logring"
 	"github.com/picolet/picolet/kubelet/node"
@@ -33,8 +34,13 @@ type Kubelet struct {
 	random   random
 	log      logring.Ring
 	readings board.Readings
+	network  board.NetworkReadings
+	reach    reachability
 
 	client     client
+	head       http1.RequestHead                // of the request that is being made
+	text       [configmap.MaxRejectionText]byte // scratch of one call
+	command    command                          // that is being carried out
 	watchers   []watcher
 	server     httpserver.Server
 	routeTable []httpserver.Route
@@ -51,19 +57,22 @@ type Kubelet struct {
 	conditionsKnown bool
 	addressChanged  bool
 	statusDue       bool
+	late            bool // no heartbeat has arrived for long
 	resetting       bool
 	repairs         uint8
 	lease           leaseState
 	nodeUID         answer.Text
 	leaseVersion    answer.Text
+	statusChanges   uint16        // what made a whole status necessary, counted
+	statusAsked     uint16        // statusChanges when the one under way was written
+	statusTold      uint16        // statusChanges of the last one that arrived
+	heartbeatsShort uint8         // statuses since the last whole one
 	statusAt        time.Duration // when to compute the status again
 	reportAt        time.Duration // when to send it unchanged
 	leaseAt         time.Duration // when to renew the lease
 	heartbeatAt     time.Duration // last status or renewal that arrived
 	resetAt         time.Duration
-	lastRoundTrip   time.Duration
 	renewedMicros   int64
-	timeText        [len("2006-01-02T15:04:05.000000Z")]byte
 
 	// Configuration.
 	applied     configmap.Config
@@ -126,18 +135,16 @@ func (k *Kubelet) clientClosed(now time.Duration, cause error) {
 		k.complete(now)
 		return
 	}
-	if c.state == streamAsked {
+	switch c.state {
+	case streamAsked:
 		k.countAnswer(c.op, 0)
+		k.unanswered(now, c.state, "Stream to the API server ended before its answer", cause)
+	case streamDialing:
+		k.unanswered(now, c.state, "API server cannot be reached", cause)
+	default:
+		k.log.Begin(now, k.clock.Micros(now), logring.Info, "Stream to the API server ended").Str("host", k.config.Host).Err(cause).End()
 	}
-	k.log.Begin(now, k.clock.Micros(now), logring.Warn, streamEnd(c.state)).Str("host", k.config.Host).Err(cause).End()
 	c.lost(now, &k.random)
-}
-
-func streamEnd(s exchangeState) string {
-	if s == streamDialing {
-		return "API server cannot be reached"
-	}
-	return "Stream to the API server ended"
 }
 
 func (k *Kubelet) watcherClosed(now time.Duration, w *watcher, cause error) {
@@ -145,7 +152,7 @@ func (k *Kubelet) watcherClosed(now time.Duration, w *watcher, cause error) {
 		k.watchDone(now, w)
 		return
 	}
-	if w.state == streamDialing {
+	if w.state == streamDialing && !k.reach.outage() {
 		k.logWatch(now, logring.Debug, "ConfigMap's stream cannot be opened", w).Err(cause).End()
 	}
 	w.lost(now, &k.random)

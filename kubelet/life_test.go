@@ -5,7 +5,6 @@ package kubelet
 
 import (
 	"fmt"
-	"net/http"
 	"regexp"
 	"strings"
 	"testing"
@@ -107,7 +106,7 @@ func TestRenewTimeOnlyGrows(t *testing.T) {
 	r.full = true
 	for i := range 6 {
 		r.advance(15*time.Second, true)
-		back := startOfTests.Add(r.now - time.Duration(i)*time.Hour).Format(http.TimeFormat)
+		back := startOfTests.Add(r.now - time.Duration(i)*time.Hour).Format(dateLayout)
 		r.receive(StreamAPI, fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nDate: %s\r\nContent-Length: %d\r\n\r\n%s", back, len(createdLease), createdLease), 0)
 	}
 	times := regexp.MustCompile(`"renewTime": "([^"]+)"`).FindAllStringSubmatch(r.said.String(), -1)

@@ -4,49 +4,11 @@
 package kubelet
 
 import (
-	"runtime"
 	"strings"
 	"testing"
 	"time"
 	"unsafe"
 )
-
-// The promise of the README: a kubelet with all its buffers in under 32 KB.
-const maxKubelet = 32 << 10
-
-// heapOf measures what n kubelets with default configuration keep on the heap.
-func heapOf(t testing.TB, n int) uint64 {
-	keep := make([]*Kubelet, n)
-	c := newTestBoard().config()
-	var before, after runtime.MemStats
-	runtime.GC()
-	runtime.ReadMemStats(&before)
-	for i := range keep {
-		keep[i] = new(Kubelet)
-		if err := keep[i].Configure(c); err != nil {
-			t.Fatal(err)
-		}
-		keep[i].Start(0)
-	}
-	runtime.GC()
-	runtime.ReadMemStats(&after)
-	runtime.KeepAlive(keep)
-	return (after.HeapAlloc - before.HeapAlloc) / uint64(n)
-}
-
-func TestHeapOfOneKubelet(t *testing.T) {
-	got := heapOf(t, 200)
-	t.Logf("%d bytes on the heap, of which %d in the struct", got, unsafe.Sizeof(Kubelet{}))
-	if got > maxKubelet {
-		t.Errorf("a kubelet takes %d bytes, want at most %d", got, maxKubelet)
-	}
-}
-
-func BenchmarkHeapOfOneKubelet(b *testing.B) {
-	for b.Loop() {
-		b.ReportMetric(float64(heapOf(b, 200)), "heap-B/kubelet")
-	}
-}
 
 // steady answers what a registered kubelet asks, without allocating.
 type steady struct {
@@ -95,7 +57,7 @@ func (s *steady) answer() {
 func TestHeartbeatAllocatesNothing(t *testing.T) {
 	s := newSteady(t, 10*time.Second)
 	statuses, leases := 0, 0
-	n := testing.AllocsPerRun(200, func() {
+	n := allocsPerRun(200, func() {
 		for len(s.k.Pending(StreamAPI)) == 0 {
 			s.now = max(s.now, s.k.Output().Wake)
 			s.k.Tick(s.now)
@@ -125,7 +87,7 @@ func TestScrapeAllocatesNothing(t *testing.T) {
 		"/pods", "/spec", "/configz", "/logs", "/pico/status", "/pico/memory", "/pico/gpio"} {
 		request := []byte("GET " + path + " HTTP/1.1\r\nHost: pico-1\r\n\r\n")
 		bytes := 0
-		n := testing.AllocsPerRun(20, func() {
+		n := allocsPerRun(20, func() {
 			s.now += time.Second // within the rate limit
 			bytes = 0
 			s.k.Receive(s.now, conn, request)
@@ -140,17 +102,18 @@ func TestScrapeAllocatesNothing(t *testing.T) {
 	}
 }
 
-// wireSizes plays the first minutes of a node's life and tells how many bytes
-// each request has on the wire, and how many of them are body.
+// wireSizes plays the first minutes of a node's life behind a gateway and tells
+// how many bytes the last request of each kind has on the wire, and how many the
+// largest body.
 func wireSizes(t testing.TB) (sizes, bodies map[operation]int) {
 	r := newRig(t, nil)
 	r.k.Opened(0, StreamAPI)
 	sizes, bodies = map[operation]int{}, map[operation]int{}
+	const short = "HTTP/1.1 204 No Content\r\nETag: \"9\"\r\n\r\n"
 	answers := map[operation][]byte{
-		getNode: r.response(404, "", notFoundBody), createNode: r.response(201, "", createdNode),
+		getNode: r.response(404, "Picolet-Node: pico-1", notFoundBody), createNode: r.response(201, "", createdNode),
 		getLease: r.response(404, "", notFoundBody), createLease: r.response(201, "", createdLease),
-		renewLease: r.response(200, "", createdLease), patchStatus: r.response(200, "", createdNode),
-		createEvent: r.response(201, "", `{}`),
+		renewLease: []byte(short), patchStatus: []byte(short), createEvent: r.response(201, "", `{}`),
 	}
 	for r.now < 6*time.Minute {
 		p := r.k.Pending(StreamAPI)
@@ -161,7 +124,7 @@ func wireSizes(t testing.TB) (sizes, bodies map[operation]int) {
 		}
 		op := r.k.client.op
 		sizes[op] = len(p)
-		bodies[op] = len(p) - strings.Index(string(p), "\r\n\r\n") - 4
+		bodies[op] = max(bodies[op], len(p)-strings.Index(string(p), "\r\n\r\n")-4)
 		r.k.Sent(r.now, StreamAPI, len(p))
 		r.k.Receive(r.now, StreamAPI, answers[op])
 	}
@@ -200,5 +163,31 @@ func BenchmarkHeartbeat(b *testing.B) {
 	for b.Loop() {
 		s.untilRequest(b)
 		s.answer()
+	}
+}
+
+// A ConfigMap that changes is applied, told of and stored without the heap.
+func TestConfigChangeAllocatesNothing(t *testing.T) {
+	r := newRig(t, nil)
+	r.ready()
+	r.open(StreamWatch)
+	r.reply(StreamWatch, 200, `{"kind":"ConfigMapList","metadata":{"resourceVersion":"5"},"items":[]}`)
+	r.receive(StreamWatch, r.response(200, "Transfer-Encoding: chunked", ""), 0)
+	var chunks [2][]byte
+	for i := range chunks {
+		event := `{"type":"MODIFIED","object":{"metadata":{"name":"pico-config","namespace":"default","resourceVersion":"` + itoa(6+i) +
+			`"},"data":{"memory_values":"0=` + itoa(i) + `,2000=1,x","pin_2":"PWM:` + itoa(i) + `","pin_22":"PWM:1","pin_77":"LOW","other":"x"}}}` + "\n"
+		chunks[i] = []byte(hexLength(event) + "\r\n" + event + "\r\n")
+	}
+	i, applied := 0, r.k.configsApplied
+	n := allocsPerRun(50, func() {
+		r.k.Receive(r.now, StreamWatch, chunks[i%2])
+		i++
+	})
+	if n != 0 {
+		t.Errorf("%v allocations a change", n)
+	}
+	if got := r.k.configsApplied - applied; got != 51 {
+		t.Errorf("%d changes were applied, want 51", got)
 	}
 }

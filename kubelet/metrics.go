@@ -6,6 +6,7 @@ package kubelet
 import (
 	"time"
 
+	"github.com/picolet/picolet/board"
 	"github.com/picolet/picolet/kubelet/httpserver"
 	"github.com/picolet/picolet/kubelet/logring"
 )
@@ -19,24 +20,24 @@ type family struct {
 
 // sampleWriter writes samples of one family, and its head before the first.
 type sampleWriter struct {
-	w      *httpserver.Response
-	f      *family
-	headed bool
+	w                *httpserver.Response
+	name, kind, help string // of the family
+	headed           bool
 }
 
 // begin writes the name of a sample.
 func (m *sampleWriter) begin() {
 	if !m.headed {
 		m.headed = true
-		m.head("# HELP ", m.f.help)
-		m.head("# TYPE ", m.f.kind)
+		m.head("# HELP ", m.help)
+		m.head("# TYPE ", m.kind)
 	}
-	m.w.String(m.f.name)
+	m.w.String(m.name)
 }
 
 func (m *sampleWriter) head(mark, text string) {
 	m.w.String(mark)
-	m.w.String(m.f.name)
+	m.w.String(m.name)
 	m.w.Byte(' ')
 	m.w.String(text)
 	m.w.Byte('\n')
@@ -67,6 +68,9 @@ func (m *sampleWriter) decimal(v int64, places int) {
 // were validated: none needs escaping.
 func (m *sampleWriter) labels(pairs ...string) {
 	m.begin()
+	if len(pairs) == 0 {
+		return
+	}
 	sep := byte('{')
 	for i := 0; i+1 < len(pairs); i += 2 {
 		m.w.Byte(sep)
@@ -132,6 +136,12 @@ var families = [...]family{
 		counter(func(k *Kubelet) uint64 { return uint64(k.leaseConflicts) })},
 	{"picolet_link_up", "gauge", "Whether the link to the API server is up.", single(linkUpSample)},
 	{"picolet_log_records_total", "counter", "Log records, by level.", logRecords},
+	{"picolet_network_received_bytes_total", "counter", "Bytes of Ethernet frames received.",
+		single(func(k *Kubelet, _ time.Duration, m *sampleWriter) { m.network(k, k.network.Received) })},
+	{"picolet_network_sent_bytes_total", "counter", "Bytes of Ethernet frames sent.",
+		single(func(k *Kubelet, _ time.Duration, m *sampleWriter) { m.network(k, k.network.Sent) })},
+	{"picolet_network_state", "gauge", "Whether the way to the API server is in this state.", networkStates},
+	{"picolet_network_state_begun_total", "counter", "How often each state of the way to the API server began.", networkStatesBegun},
 	{"picolet_temperature_celsius", "gauge", "Temperature of the board.", single(temperature)},
 	{"picolet_uptime_seconds", "gauge", "Time since the board booted.",
 		single(func(_ *Kubelet, now time.Duration, m *sampleWriter) { m.decimal(now.Milliseconds(), 3) })},
@@ -147,26 +157,33 @@ var resourceFamilies = [...]family{
 }
 
 func (k *Kubelet) serveMetrics(now time.Duration, r *httpserver.Request, _ int, w *httpserver.Response) bool {
-	return k.serveFamilies(now, families[:], r, w)
+	return k.serveFamily(now, families[familyAt(r)], len(families), r, w)
 }
 
 func (k *Kubelet) serveResourceMetrics(now time.Duration, r *httpserver.Request, _ int, w *httpserver.Response) bool {
-	return k.serveFamilies(now, resourceFamilies[:], r, w)
+	return k.serveFamily(now, resourceFamilies[familyAt(r)], len(resourceFamilies), r, w)
 }
 
-// serveFamilies writes one sample a part. r.State holds the family and whether
-// its head was written, and the sample.
-func (k *Kubelet) serveFamilies(now time.Duration, list []family, r *httpserver.Request, w *httpserver.Response) bool {
-	i, sample := int(r.State[0]>>1), int(r.State[1])
+// familyAt is the family whose turn it is. r.State holds it and whether its head
+// was written, and the sample.
+func familyAt(r *httpserver.Request) int { return int(r.State[0] >> 1) }
+
+// serveFamily writes one sample a part. It takes the family by value: a table
+// whose address nobody takes costs a board no RAM.
+func (k *Kubelet) serveFamily(now time.Duration, f family, families int, r *httpserver.Request, w *httpserver.Response) bool {
+	i, sample := familyAt(r), int(r.State[1])
 	if i == 0 && sample == 0 {
 		k.readSensors(now)
+		if k.config.Board.Network != nil {
+			k.readNetwork(now)
+		}
 	}
 	m := &k.sample // not on the stack: a function value takes it
-	*m = sampleWriter{w: w, f: &list[i], headed: r.State[0]&1 != 0}
-	count := m.f.sample(k, now, sample, m)
+	*m = sampleWriter{w: w, name: f.name, kind: f.kind, help: f.help, headed: r.State[0]&1 != 0}
+	count := f.sample(k, now, sample, m)
 	if sample+1 >= count {
 		r.State = [2]uint64{uint64(i+1) << 1, 0}
-		return i+1 < len(list)
+		return i+1 < families
 	}
 	r.State[1]++
 	if m.headed {
@@ -242,6 +259,29 @@ func linkUpSample(k *Kubelet, now time.Duration, m *sampleWriter) {
 		v = 1
 	}
 	m.uint(v)
+}
+
+// network writes a sample of what only a board with a network tells.
+func (m *sampleWriter) network(k *Kubelet, v uint64, labels ...string) {
+	if k.config.Board.Network == nil {
+		return
+	}
+	m.labels(labels...)
+	m.value(v)
+}
+
+func networkStates(k *Kubelet, _ time.Duration, i int, m *sampleWriter) int {
+	s, v := board.NetworkState(i), uint64(0)
+	if s == k.network.State {
+		v = 1
+	}
+	m.network(k, v, "state", s.String())
+	return board.NumNetworkStates
+}
+
+func networkStatesBegun(k *Kubelet, _ time.Duration, i int, m *sampleWriter) int {
+	m.network(k, uint64(k.network.Begun[i]), "state", board.NetworkState(i).String())
+	return board.NumNetworkStates
 }
 
 func temperature(k *Kubelet, _ time.Duration, m *sampleWriter) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/picolet/picolet/kubelet/jsonstream"
 	"github.com/picolet/picolet/kubelet/logring"
+	"github.com/picolet/picolet/kubelet/text"
 )
 
 // registrationState is the next step towards a registered node.
@@ -86,9 +87,10 @@ func (k *Kubelet) registrationDone(now time.Duration, fresh bool) {
 	k.client.retries[registration].succeed()
 	k.registered, k.labelled, k.repairs = done, false, 0
 	k.lease, k.leaseAt = lookLease, now
-	k.statusDue = !fresh
 	if fresh {
 		k.statusSent(now)
+	} else {
+		k.statusChanged()
 	}
 	k.log.Begin(now, k.clock.Micros(now), logring.Info, "Node registered").
 		Str("node", k.config.NodeName).Bytes("uid", k.nodeUID.Bytes()).End()
@@ -112,7 +114,7 @@ func (k *Kubelet) writeResourceDrop(w *jsonstream.Writer) {
 		w.Key(list)
 		w.BeginObject()
 		for i := range a.StaleLen {
-			w.Key(string(a.Stale[i].Bytes()))
+			w.Key(text.View(a.Stale[i].Bytes()))
 			w.Null()
 		}
 		w.EndObject()

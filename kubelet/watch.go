@@ -51,7 +51,9 @@ func (k *Kubelet) stepWatchers(now time.Duration) {
 	for i := range k.watchers {
 		w := &k.watchers[i]
 		if w.overdue(now) {
-			k.logWatch(now, logring.Warn, "ConfigMap is not answered", w).End()
+			if !k.reach.outage() {
+				k.logWatch(now, logring.Warn, "ConfigMap is not answered", w).End()
+			}
 			k.countAnswer(w.op, 0)
 			w.drop(now, &k.out, &k.random)
 		}
@@ -72,8 +74,7 @@ func (k *Kubelet) askWatch(now time.Duration, w *watcher) {
 	if w.polling && now >= w.pollUntil {
 		w.polling, w.op = false, listConfigMap
 	}
-	var head http1.RequestHead
-	k.identify(&head)
+	head := k.newHead(&w.exchange)
 	head.Method = "GET"
 	copy(head.Path[:], []string{"/api/v1/namespaces/", w.name.Namespace, "/configmaps"})
 	shape := configmap.List
@@ -83,14 +84,14 @@ func (k *Kubelet) askWatch(now time.Duration, w *watcher) {
 		head.Path[3], head.Path[4] = "/", w.name.Name
 	case watchConfigMap:
 		shape = configmap.Watch
-		k.watchQuery(&head, w)
+		k.watchQuery(head, w)
 		fallthrough
 	default:
 		head.Query[0] = http1.Param{Name: "fieldSelector", Value: "metadata.name=", Suffix: w.name.Name}
 	}
 	w.decoder.Reset(shape, w.name.Namespace, w.name.Name, &w.staged)
 	w.asked, w.bodyRefused = now, false
-	if !w.exchange.ask(now, &head) {
+	if !w.exchange.ask(now, head) {
 		k.logWatch(now, logring.Error, "Request does not fit its buffer", w).End()
 		w.next.fail(now, slowDelay, slowDelayMax, &k.random)
 		return
@@ -139,6 +140,7 @@ func (k *Kubelet) receiveWatch(now time.Duration, w *watcher, p []byte) {
 
 // watchHead acts on the head of an answer: a watch that was let in may last.
 func (k *Kubelet) watchHead(now time.Duration, w *watcher) {
+	w.bound = w.bound || w.reader.Bound
 	k.setTime(now, w.reader.DateText())
 	k.countAnswer(w.op, w.reader.Status)
 	w.bodyRefused = w.reader.Status != 200
@@ -257,7 +259,9 @@ func (k *Kubelet) watchRefused(now time.Duration, w *watcher, code int) {
 	}
 	w.op = w.first()
 	k.delay(now, &w.next, code, w.reader.RetryAfter)
-	k.logWatch(now, levelOf(code), messageOf(code), w).Int("code", int64(code)).Dur("retry", w.next.at-now).End()
+	if !silent(code) || !k.reach.outage() {
+		k.logWatch(now, levelOf(code), messageOf(code), w).Int("code", int64(code)).Dur("retry", w.next.at-now).End()
+	}
 }
 
 // configGone tells, once, that there is no ConfigMap; what it said before
@@ -335,26 +339,24 @@ func (k *Kubelet) setPin(n int, state board.PinState) error {
 }
 
 func (k *Kubelet) addAppliedEvent(now time.Duration, w *watcher) {
-	var buf [20]byte
 	k.events.add("ConfigApplied", false, k.clock.Micros(now)).
 		text(w.name.Namespace).text("/").text(w.name.Name).text(": ").
-		bytes(strconv.AppendInt(buf[:0], int64(w.staged.Entries), 10)).text(" entries applied, ").
-		bytes(strconv.AppendInt(buf[:0], int64(w.staged.Rejected), 10)).text(" rejected")
+		int(int64(w.staged.Entries)).text(" entries applied, ").
+		int(int64(w.staged.Rejected)).text(" rejected")
 }
 
 // tellRejections logs the first wrong entries and shows one in an Event.
 func (k *Kubelet) tellRejections(now time.Duration, w *watcher) {
 	list := w.staged.Rejections()
-	var buf [configmap.MaxRejectionText]byte
 	for i := range list {
 		k.logWatch(now, logring.Warn, "ConfigMap entry is skipped", w).
-			Bytes("entry", list[i].AppendText(buf[:0])).End()
+			Bytes("entry", list[i].AppendText(k.text[:0])).End()
 	}
 	e := k.events.add("ConfigRejected", true, k.clock.Micros(now)).
 		text(w.name.Namespace).text("/").text(w.name.Name).text(": skipped ").
-		bytes(list[0].AppendText(buf[:0]))
+		bytes(list[0].AppendText(k.text[:0]))
 	if more := w.staged.Rejected - 1; more > 0 {
-		e.text(" and ").bytes(strconv.AppendInt(buf[:0], int64(more), 10)).text(" more, see /logs")
+		e.text(" and ").int(int64(more)).text(" more, see /logs")
 	}
 }
 

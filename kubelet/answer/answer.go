@@ -11,6 +11,7 @@ package answer
 import (
 	"github.com/picolet/picolet/kubelet/jsonstream"
 	"github.com/picolet/picolet/kubelet/node"
+	"github.com/picolet/picolet/kubelet/text"
 )
 
 // MaxStale is how many extended resources one answer names; more are dropped
@@ -61,6 +62,14 @@ func (a *Answer) Reset(n *node.Node) {
 	a.scan.Reset()
 }
 
+// SetVersion takes a version that came beside the body, as an entity tag; an
+// empty one is none.
+func (a *Answer) SetVersion(etag []byte) {
+	if len(etag) > 0 {
+		a.Version.set(etag)
+	}
+}
+
 // LabelsRight tells whether all labels that the node must carry were there.
 func (a *Answer) LabelsRight() bool { return a.labels == 1<<a.node.NumLabels()-1 }
 
@@ -88,7 +97,7 @@ const (
 )
 
 func fieldOf(key []byte) field {
-	switch string(key) {
+	switch text.View(key) {
 	case "metadata":
 		return metadata
 	case "spec":
@@ -168,14 +177,13 @@ func (a *Answer) at(first, second field) bool {
 	return a.path[0] == first && a.path[1] == second
 }
 
-func (a *Answer) labelIndex(key []byte) (found int8) {
-	found = -1
-	a.node.EachLabel(func(i int, l node.Label) {
-		if string(key) == l.Key {
-			found = int8(i)
+func (a *Answer) labelIndex(key []byte) int8 {
+	for i := a.node.NumLabels() - 1; i >= 0; i-- {
+		if text.View(key) == a.node.Label(i).Key {
+			return int8(i)
 		}
-	})
-	return found
+	}
+	return -1
 }
 
 // extendedResource notes a resource whose name has a domain: a kubelet owns
@@ -203,7 +211,7 @@ func (a *Answer) value(tok jsonstream.Token, parts bool) {
 	case depth == 3 && a.label >= 0:
 		a.matchLabel(v)
 	case depth == 3 && a.at(status, nodeInfo) && a.path[2] == bootID:
-		a.OtherBoot = len(v) > 0 && string(v) != a.node.Spec.Facts.BootID
+		a.OtherBoot = len(v) > 0 && text.View(v) != a.node.Spec.Facts.BootID
 	case depth == 4 && a.at(metadata, ownerReferences) && a.path[3] == uid:
 		a.Owners++
 		a.OwnerUID.set(v)
@@ -217,7 +225,7 @@ func (a *Answer) topValue(v []byte) {
 			a.messageLen = uint8(copy(a.message[:], v))
 		}
 	case reason:
-		a.Exists = string(v) == "AlreadyExists"
+		a.Exists = text.View(v) == "AlreadyExists"
 	}
 }
 
@@ -228,15 +236,12 @@ func (a *Answer) secondValue(v []byte) {
 	case a.at(metadata, resourceVersion):
 		a.Version.set(v)
 	case a.at(spec, holderIdentity):
-		a.HolderIs = string(v) == a.node.Spec.Name
+		a.HolderIs = text.View(v) == a.node.Spec.Name
 	}
 }
 
 func (a *Answer) matchLabel(v []byte) {
-	i := int(a.label)
-	a.node.EachLabel(func(j int, l node.Label) {
-		if i == j && string(v) == l.Value {
-			a.labels |= 1 << i
-		}
-	})
+	if text.View(v) == a.node.Label(int(a.label)).Value {
+		a.labels |= 1 << a.label
+	}
 }

@@ -3,7 +3,11 @@
 
 package configmap
 
-import "strconv"
+import (
+	"strconv"
+
+	"github.com/picolet/picolet/kubelet/text"
+)
 
 // codeGone is what a Status with reason Expired or Gone carries.
 const codeGone = 410
@@ -22,7 +26,7 @@ const (
 )
 
 func parseWatchType(p []byte) watchType {
-	switch string(p) {
+	switch text.View(p) {
 	case "ADDED":
 		return watchAdded
 	case "MODIFIED":
@@ -152,7 +156,7 @@ type match struct {
 
 func (m *match) add(want string, part []byte) {
 	rest := want[m.length:]
-	if len(part) > len(rest) || rest[:len(part)] != string(part) {
+	if len(part) > len(rest) || rest[:len(part)] != text.View(part) {
 		m.failed = true
 		return
 	}

@@ -3,7 +3,10 @@
 
 package configmap
 
-import "github.com/picolet/picolet/kubelet/jsonstream"
+import (
+	"github.com/picolet/picolet/kubelet/jsonstream"
+	"github.com/picolet/picolet/kubelet/text"
+)
 
 // place is a container that matters, found by its path from the root. All
 // others are skipped, so look-alikes in annotations or managedFields are never
@@ -60,7 +63,7 @@ func memberAt(p place, key []byte) member {
 }
 
 func memberOfEvent(key []byte) member {
-	switch string(key) {
+	switch text.View(key) {
 	case "type":
 		return memberType
 	case "object":
@@ -70,7 +73,7 @@ func memberOfEvent(key []byte) member {
 }
 
 func memberOfList(key []byte) member {
-	switch string(key) {
+	switch text.View(key) {
 	case "metadata":
 		return memberMetadata
 	case "items":
@@ -80,7 +83,7 @@ func memberOfList(key []byte) member {
 }
 
 func memberOfObject(key []byte) member {
-	switch string(key) {
+	switch text.View(key) {
 	case "metadata":
 		return memberMetadata
 	case "data":
@@ -90,7 +93,7 @@ func memberOfObject(key []byte) member {
 }
 
 func memberOfStatus(key []byte) member {
-	switch string(key) {
+	switch text.View(key) {
 	case "kind":
 		return memberKind
 	case "code":
@@ -100,7 +103,7 @@ func memberOfStatus(key []byte) member {
 }
 
 func memberOfMeta(key []byte) member {
-	switch string(key) {
+	switch text.View(key) {
 	case "name":
 		return memberName
 	case "namespace":

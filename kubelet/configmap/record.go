@@ -8,6 +8,7 @@ import (
 	"errors"
 
 	"github.com/picolet/picolet/board"
+	"github.com/picolet/picolet/kubelet/text"
 )
 
 // Errors of UnmarshalBinary and AppendBinary. On each the caller logs it and
@@ -85,7 +86,7 @@ func checkRecord(p []byte) error {
 	switch {
 	case len(p) < len(recordMagic):
 		return ErrRecordLength
-	case string(p[:len(recordMagic)]) != recordMagic:
+	case text.View(p[:len(recordMagic)]) != recordMagic:
 		return ErrRecordFormat
 	case len(p) != RecordSize:
 		return ErrRecordLength

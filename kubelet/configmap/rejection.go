@@ -4,8 +4,9 @@
 package configmap
 
 import (
-	"strconv"
 	"unicode/utf8"
+
+	"github.com/picolet/picolet/kubelet/quote"
 )
 
 // Reason says why an entry was not applied.
@@ -91,7 +92,7 @@ func (r *Rejection) Entry() []byte { return r.entry[:r.entryLen] }
 func (r *Rejection) AppendText(b []byte) []byte {
 	b = append(b, r.Key()...)
 	if r.entryLen > 0 {
-		b = strconv.AppendQuote(append(b, ' '), string(r.Entry()))
+		b = quote.Append(append(b, ' '), r.Entry())
 	}
 	b = append(b, ": "...)
 	return append(b, r.Reason.String()...)

@@ -30,6 +30,10 @@ type Staged struct {
 	Ignored  int // keys that mean nothing to a board
 
 	rejections [maxRejections]Rejection
+
+	// What is rejected, kept out of the heap.
+	key   [len(memoryKey)]byte
+	value [len("PWM:255")]byte
 }
 
 // Reset makes s ask for nothing.
@@ -66,8 +70,7 @@ func (s *Staged) RejectPin(n int, why Reason) {
 	if !ok {
 		return
 	}
-	var key, value [len("pin_31") + len("PWM:255")]byte
-	s.reject(appendPinKey(key[:0], n), state.AppendText(value[:0]), why)
+	s.reject(appendPinKey(s.key[:0], n), state.AppendText(s.value[:0]), why)
 	s.pins[n] = board.PinState{}
 	s.pinSet &^= 1 << n
 	s.Entries--

@@ -3,7 +3,10 @@
 
 package configmap
 
-import "github.com/picolet/picolet/kubelet/jsonstream"
+import (
+	"github.com/picolet/picolet/kubelet/jsonstream"
+	"github.com/picolet/picolet/kubelet/text"
+)
 
 // take follows the path of a token and notes what matters of it.
 func (d *Decoder) take(tok *jsonstream.Token) Event {
@@ -156,7 +159,7 @@ func (d *Decoder) str(tok *jsonstream.Token, first bool) {
 	case d.member == memberType && whole:
 		d.root.event = parseWatchType(tok.Text)
 	case d.member == memberKind && whole:
-		d.status().is = string(tok.Text) == "Status"
+		d.status().is = text.View(tok.Text) == "Status"
 	case d.member == memberResourceVersion && whole:
 		*d.resourceVersion() = parseResourceVersion(tok.Text)
 	default:

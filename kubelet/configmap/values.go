@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/picolet/picolet/board"
+	"github.com/picolet/picolet/kubelet/text"
 )
 
 // Limits of one ConfigMap.
@@ -66,10 +67,10 @@ func (v *values) begin(key []byte) error {
 // targetOf finds what a key stands for. A key of pin_ and a wrong number is
 // meant for a board and rejected; any other is somebody else's.
 func (v *values) targetOf(key []byte) int8 {
-	if string(key) == memoryKey {
+	if text.View(key) == memoryKey {
 		return targetMemory
 	}
-	digits, ok := bytes.CutPrefix(key, []byte(pinPrefix))
+	digits, ok := text.CutPrefix(key, pinPrefix)
 	if !ok || !allDigits(digits) {
 		v.into.Ignored++
 		return targetNone
@@ -157,26 +158,27 @@ func (v *values) endByte(entry []byte) {
 }
 
 func (v *values) reject(entry []byte, why Reason) {
+	key := v.into.key[:0] // kept out of the heap
 	if v.target == targetMemory {
-		v.into.reject([]byte(memoryKey), entry, why)
-		return
+		key = append(key, memoryKey...)
+	} else {
+		key = appendPinKey(key, int(v.target))
 	}
-	var key [len("pin_31")]byte
-	v.into.reject(appendPinKey(key[:0], int(v.target)), entry, why)
+	v.into.reject(key, entry, why)
 }
 
 // ParsePinState parses HIGH, LOW or PWM:0-255, all upper or all lower case.
 // The reason is ReasonNone if p is right.
 func ParsePinState(p []byte) (board.PinState, Reason) {
-	switch string(p) {
+	switch text.View(p) {
 	case "HIGH", "high":
 		return board.PinState{Mode: board.PinHigh}, ReasonNone
 	case "LOW", "low":
 		return board.PinState{Mode: board.PinLow}, ReasonNone
 	}
-	duty, ok := bytes.CutPrefix(p, []byte("PWM:"))
+	duty, ok := text.CutPrefix(p, "PWM:")
 	if !ok {
-		duty, ok = bytes.CutPrefix(p, []byte("pwm:"))
+		duty, ok = text.CutPrefix(p, "pwm:")
 	}
 	if !ok {
 		return board.PinState{}, ReasonPinMode
@@ -191,7 +193,7 @@ func ParsePinState(p []byte) (board.PinState, Reason) {
 // parseEntry parses address=value. The address is in range if why is
 // ReasonNone.
 func parseEntry(p []byte) (addr int, value byte, why Reason) {
-	left, right, ok := bytes.Cut(p, []byte("="))
+	left, right, ok := text.Cut(p, '=')
 	if !ok {
 		return 0, 0, ReasonNoValue
 	}

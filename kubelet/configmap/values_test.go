@@ -12,6 +12,7 @@ import (
 
 	"github.com/picolet/picolet/board"
 	"github.com/picolet/picolet/kubelet/configmap"
+	"github.com/picolet/picolet/kubelet/quote"
 )
 
 func TestValues(t *testing.T) {
@@ -312,7 +313,7 @@ func (r *reference) reject(key, entry, why string) {
 		entry = strings.ToValidUTF8(entry[:24], "")
 	}
 	if entry != "" {
-		key += " " + strconv.Quote(entry)
+		key += " " + string(quote.Append(nil, []byte(entry)))
 	}
 	r.rejections = append(r.rejections, "\n\t"+key+": "+why)
 }

@@ -3,7 +3,7 @@
 
 package http1
 
-import "time"
+import "github.com/picolet/picolet/kubelet/wallclock"
 
 // appender appends to a buffer within its capacity; the first error stays.
 type appender struct {
@@ -86,18 +86,15 @@ func validValue(s string) bool {
 	return isAll(s, valueChar) && !isSpace(s[0]) && !isSpace(s[len(s)-1])
 }
 
-// dateField writes a Date field (RFC 9110, section 5.6.7).
+// dateField writes a Date field (RFC 9110, section 5.6.7), if unix has a date.
 func (a *appender) dateField(unix int64) {
-	const (
-		format  = "Mon, 02 Jan 2006 15:04:05 GMT"
-		year10k = 253402300800
-	)
+	const year10k = 253402300800
 	if unix <= 0 || unix >= year10k {
 		return
 	}
 	add(a, "Date: ")
-	if a.room(len(format)) {
-		a.buf = time.Unix(unix, 0).UTC().AppendFormat(a.buf, format)
+	if a.room(wallclock.HTTPDateSize) {
+		a.buf = wallclock.AppendHTTPDate(a.buf, unix)
 	}
 	add(a, "\r\n")
 }

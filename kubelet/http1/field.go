@@ -13,8 +13,10 @@ const (
 	fieldContentLength
 	fieldContentType
 	fieldDate
+	fieldETag
 	fieldExpect
 	fieldHost
+	fieldPicoletNode
 	fieldRetryAfter
 	fieldTransferEncoding
 )
@@ -25,8 +27,10 @@ var fieldNames = [...]string{
 	fieldContentLength:    "content-length",
 	fieldContentType:      "content-type",
 	fieldDate:             "date",
+	fieldETag:             "etag",
 	fieldExpect:           "expect",
 	fieldHost:             "host",
+	fieldPicoletNode:      "picolet-node",
 	fieldRetryAfter:       "retry-after",
 	fieldTransferEncoding: "transfer-encoding",
 }

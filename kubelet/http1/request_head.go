@@ -7,14 +7,15 @@ package http1
 // is put between the fields, and no field is written that is empty.
 type RequestHead struct {
 	Method        string    // Required.
-	Path          [6]string // Required. Pieces, joined as they are: "/api/v1/nodes/", name, "/status".
-	Query         [8]Param  // Optional. The first without a name ends the list.
+	Path          [5]string // Required. Pieces, joined as they are: "/api/v1/nodes/", name, "/status".
+	Query         [5]Param  // Optional. The first without a name ends the list.
 	Host          string    // Required.
 	UserAgent     string    // Optional.
 	Accept        string    // Optional.
 	ContentType   string    // Optional.
 	Authorization string    // Optional. A secret.
-	Extra         [4]Field  // Optional. The first without a name ends the list.
+	Prefer        string    // Optional. RFC 7240.
+	Extra         [2]Field  // Optional. The first without a name ends the list.
 	ContentLength int       // Size of the body in bytes, -1 for none.
 	Close         bool      // Optional. Asks the server to close the connection after its answer.
 }
@@ -83,6 +84,7 @@ func (h *RequestHead) appendFields(a *appender) {
 	a.field("Accept", h.Accept)
 	a.field("Authorization", h.Authorization)
 	a.field("Content-Type", h.ContentType)
+	a.field("Prefer", h.Prefer)
 	h.appendExtra(a)
 	h.appendLength(a)
 	if h.Close {
@@ -97,7 +99,8 @@ func (h *RequestHead) appendExtra(a *appender) {
 		if field.Name == "" {
 			return
 		}
-		if !isAll(field.Name, tokenChar) || fieldOf(field.Name) != otherField {
+		name := fieldOf(field.Name)
+		if !isAll(field.Name, tokenChar) || name != otherField && name != fieldPicoletNode {
 			a.fail(ErrHeader)
 		}
 		a.field(field.Name, field.Value)

@@ -7,8 +7,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"net/http"
-	"net/url"
 	"strings"
 	"testing"
 
@@ -281,32 +279,6 @@ func TestStatusOf(t *testing.T) {
 	}
 }
 
-func TestStatusText(t *testing.T) {
-	t.Parallel()
-	renamed := map[int]string{413: "Content Too Large", 414: "URI Too Long", 422: "Unprocessable Content"} // by RFC 9110
-	known := 0
-	for code := range 1000 {
-		got, want := http1.StatusText(code), http.StatusText(code)
-		if renamed[code] != "" {
-			want = renamed[code]
-		}
-		if got != "" {
-			known++
-			if got != want {
-				t.Errorf("StatusText(%d) = %q, want %q", code, got, want)
-			}
-		}
-	}
-	if known < 30 {
-		t.Errorf("only %d codes have a text", known)
-	}
-	for _, test := range refused {
-		if http1.StatusText(test.status) == "" {
-			t.Errorf("no text for %d", test.status)
-		}
-	}
-}
-
 func TestQueryValue(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -325,17 +297,6 @@ func TestQueryValue(t *testing.T) {
 			t.Errorf("QueryValue(%q, %q) = %q, %v; want %q, %v", test.query, test.name, got, ok, test.want, test.ok)
 		}
 	}
-}
-
-// FuzzQueryValue compares with net/url where that accepts the query.
-func FuzzQueryValue(f *testing.F) {
-	f.Fuzz(func(t *testing.T, query []byte, name string) {
-		got, ok := http1.QueryValue(make([]byte, len(query)), query, name)
-		values, err := url.ParseQuery(string(query))
-		if err == nil && (ok != values.Has(name) || string(got) != values.Get(name)) {
-			t.Fatalf("QueryValue(%q, %q) = %q, %v; want %q", query, name, got, ok, values[name])
-		}
-	})
 }
 
 var scrape = []byte("GET /metrics?format=text HTTP/1.1\r\nHost: 10.0.0.7:10250\r\nUser-Agent: Prometheus/3.5.0\r\n" +

@@ -9,6 +9,7 @@ const (
 	maxTrailer      = 8 << 10
 	maxChunkLine    = 256 // size and extensions
 	maxRetryAfter   = 3600
+	maxETag         = 20 // digits of the largest resourceVersion
 )
 
 // State is what a ResponseReader waits for.
@@ -30,6 +31,7 @@ type ResponseReader struct {
 	Status     int  // 200 to 599
 	RetryAfter int  // seconds, at most 3600; -1 if absent or a date
 	Close      bool // the connection cannot be used again: asked for, HTTP/1.0, or the body ends with it
+	Bound      bool // the peer is a gateway that knows whose connection this is: it sent Picolet-Node
 
 	phase     phase
 	noBody    bool // the request was HEAD
@@ -38,7 +40,9 @@ type ResponseReader struct {
 	lengthLen uint8 // digits of Content-Length, 0 if there is none
 	digits    uint8 // of the chunk size
 	dateLen   uint8
+	etagLen   uint8
 	date      [29]byte
+	etag      [maxETag]byte
 	fields    fieldReader // before the fields, its line holds the status line
 	budget    int         // bytes that this section or chunk line may still have
 	remaining int         // bytes to come of the body or chunk
@@ -73,9 +77,9 @@ func (r *ResponseReader) Reset(method string) {
 
 // startHead forgets the interim response read before, but not its size.
 func (r *ResponseReader) startHead() {
-	r.Status, r.RetryAfter, r.Close = 0, -1, false
+	r.Status, r.RetryAfter, r.Close, r.Bound = 0, -1, false, false
 	r.phase, r.http10, r.chunked = phaseStatusLine, false, false
-	r.lengthLen, r.dateLen, r.fields.length = 0, 0, 0
+	r.lengthLen, r.dateLen, r.etagLen, r.fields.length = 0, 0, 0, 0
 }
 
 // HeadDone reports whether the status line and header of a final response were read.
@@ -84,6 +88,11 @@ func (r *ResponseReader) HeadDone() bool { return r.phase > phaseHeader }
 // DateText returns the value of Date if it has the size of an IMF-fixdate
 // (RFC 9110, section 5.6.7), else nothing. It is valid until Reset.
 func (r *ResponseReader) DateText() []byte { return r.date[:r.dateLen] }
+
+// ETagText returns the opaque tag of ETag (RFC 9110, section 8.8.3), without its
+// quotes, or nothing if there is none of at most 20 bytes. It is valid until
+// Reset.
+func (r *ResponseReader) ETagText() []byte { return r.etag[:r.etagLen] }
 
 // Feed consumes n bytes at the front of in, and returns the piece of the body
 // found there, which is part of in and may be empty. Call again with the rest
@@ -269,10 +278,23 @@ func (r *ResponseReader) takeField(name field, value []byte) error {
 		if r.dateLen == 0 && len(value) == len(r.date) {
 			r.dateLen = uint8(copy(r.date[:], value))
 		}
+	case fieldETag:
+		r.takeETag(value)
+	case fieldPicoletNode:
+		r.Bound = len(value) > 0
 	case fieldRetryAfter:
 		r.RetryAfter = retryAfter(value)
 	}
 	return nil
+}
+
+// takeETag takes a strong entity tag; one of another form is none.
+func (r *ResponseReader) takeETag(value []byte) {
+	last := len(value) - 1
+	if last < 1 || last-1 > len(r.etag) || value[0] != '"' || value[last] != '"' || indexByte(value[1:last], '"') >= 0 {
+		return
+	}
+	r.etagLen = uint8(copy(r.etag[:], value[1:last]))
 }
 
 // takeLength takes a Content-Length; another must be the same to the letter.

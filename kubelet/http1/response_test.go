@@ -17,8 +17,8 @@ import (
 // response is what a ResponseReader makes of a stream.
 type response struct {
 	status, retryAfter int
-	body, date         string
-	close, done        bool
+	body, date, etag   string
+	close, bound, done bool
 	rest               int // bytes that were not consumed
 	err                error
 }
@@ -49,7 +49,7 @@ func readResponse(method string, pieces [][]byte) (got response) {
 		got.err = r.End()
 	}
 	got.status, got.retryAfter, got.close = r.Status, r.RetryAfter, r.Close
-	got.date, got.done = string(r.DateText()), state == http1.Done
+	got.date, got.etag, got.bound, got.done = string(r.DateText()), string(r.ETagText()), r.Bound, state == http1.Done
 	return got
 }
 
@@ -101,6 +101,16 @@ func TestResponseReaderAccepts(t *testing.T) {
 		"retry after a date":   {"GET", "HTTP/1.1 503 \r\nRetry-After: Fri, 02 Jan 2026 03:04:05 GMT\r\nContent-Length: 0\r\n\r\n", response{status: 503, done: true}},
 		"empty retry after":    {"GET", "HTTP/1.1 503 \r\nRetry-After:\r\nContent-Length: 0\r\n\r\n", response{status: 503, done: true}},
 		"date of another form": {"GET", ok + "Date: Friday, 02-Jan-26 03:04:05 GMT\r\nContent-Length: 0\r\n\r\n", response{status: 200, done: true}},
+		"entity tag":           {"PATCH", "HTTP/1.1 204 \r\nETag: \"18446744073709551615\"\r\n\r\n", response{status: 204, etag: "18446744073709551615", done: true}},
+		"empty entity tag":     {"PATCH", "HTTP/1.1 204 \r\nETag: \"\"\r\n\r\n", response{status: 204, done: true}},
+		"long entity tag":      {"PATCH", "HTTP/1.1 204 \r\nETag: \"184467440737095516150\"\r\n\r\n", response{status: 204, done: true}},
+		"weak entity tag":      {"PATCH", "HTTP/1.1 204 \r\nETag: W/\"7\"\r\n\r\n", response{status: 204, done: true}},
+		"bare entity tag":      {"PATCH", "HTTP/1.1 204 \r\nETag: 7\r\n\r\n", response{status: 204, done: true}},
+		"half an entity tag":   {"PATCH", "HTTP/1.1 204 \r\nETag: \"\r\n\r\n", response{status: 204, done: true}},
+		"two entity tags":      {"PATCH", "HTTP/1.1 204 \r\nETag: \"7\", \"8\"\r\n\r\n", response{status: 204, done: true}},
+		"tag of an interim":    {"PATCH", "HTTP/1.1 103 \r\nETag: \"7\"\r\nPicolet-Node: a\r\n\r\nHTTP/1.1 204 \r\n\r\n", response{status: 204, done: true}},
+		"bound":                {"GET", ok + "picolet-node: pico-1\r\nContent-Length: 0\r\n\r\n", response{status: 200, bound: true, done: true}},
+		"bound to nothing":     {"GET", ok + "Picolet-Node:\r\nContent-Length: 0\r\n\r\n", response{status: 200, done: true}},
 		"chunks":               {"GET", ok + "Transfer-Encoding: CHUNKED\r\n\r\n5\r\nhello\r\n006\r\n world\r\n0\r\n\r\nHTTP", response{status: 200, body: "hello world", done: true, rest: 4}},
 		"hexadecimal chunk":    {"GET", ok + "Transfer-Encoding: chunked\r\n\r\n1A\r\nabcdefghijklmnopqrstuvwxyz\r\na\r\n0123456789\r\n0\r\n\r\n", response{status: 200, body: "abcdefghijklmnopqrstuvwxyz0123456789", done: true}},
 		"extensions":           {"GET", ok + "Transfer-Encoding: chunked\r\n\r\n2;a=b\r\nhi\r\n2; q=\"x;y\"\r\n!!\r\n0;last\r\n\r\n", response{status: 200, body: "hi!!", done: true}},

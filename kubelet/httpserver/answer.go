@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/picolet/picolet/kubelet/http1"
+	"github.com/picolet/picolet/kubelet/text"
 )
 
 // challenge is the WWW-Authenticate header of a 401 (RFC 6750 section 3).
@@ -21,7 +22,7 @@ func (s *Server) answer(now time.Duration, c *conn) {
 	switch {
 	case route == nil:
 		s.reply(now, c, &head)
-	case string(c.reader.Method()) == "POST":
+	case text.View(c.reader.Method()) == "POST":
 		s.present(c)
 		route.Post.Do(now, &s.request, &s.body)
 		s.reply(now, c, &head)

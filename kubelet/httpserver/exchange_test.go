@@ -1,6 +1,8 @@
 // Copyright The picolet Authors.
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build !tinygo
+
 package httpserver_test
 
 import (

@@ -76,7 +76,7 @@ func serveMetrics(_ time.Duration, _ *httpserver.Request, part int, w *httpserve
 // letter comes next, its cursor says.
 func serveParts(_ time.Duration, r *httpserver.Request, part int, w *httpserver.Response) bool {
 	size := queryInt(r, "size")
-	if at, ok := r.QueryValue(make([]byte, 0, 8), "bigat"); ok && string(at) == strconv.Itoa(part) {
+	if at, ok := r.QueryValue("bigat"); ok && string(at) == strconv.Itoa(part) {
 		size = queryInt(r, "big")
 	}
 	for range size {
@@ -99,7 +99,7 @@ func serveLog(_ time.Duration, r *httpserver.Request, _ int, w *httpserver.Respo
 }
 
 func serveJSON(now time.Duration, r *httpserver.Request, _ int, w *httpserver.Response) bool {
-	name, _ := r.QueryValue(make([]byte, 0, 64), "name")
+	name, _ := r.QueryValue("name")
 	j := w.JSON()
 	j.BeginObject()
 	j.BytesMember("name", name)
@@ -166,7 +166,7 @@ func serveBadType(_ time.Duration, _ *httpserver.Request, _ int, w *httpserver.R
 }
 
 func queryInt(r *httpserver.Request, name string) int {
-	v, _ := r.QueryValue(make([]byte, 0, 8), name)
+	v, _ := r.QueryValue(name)
 	n, _ := strconv.Atoi(string(v))
 	return n
 }

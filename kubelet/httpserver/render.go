@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/picolet/picolet/kubelet/http1"
+	"github.com/picolet/picolet/kubelet/text"
 )
 
 const (
@@ -135,7 +136,7 @@ func (s *Server) send(now time.Duration, c *conn, head *http1.ResponseHead, fram
 	if err != nil { // cannot be: what goes into a head is bounded
 		c.keep, c.more, out, frame = false, false, nil, nil
 	}
-	if string(c.reader.Method()) == "HEAD" {
+	if text.View(c.reader.Method()) == "HEAD" {
 		c.more, frame = false, nil
 	}
 	c.pend(len(out) + copy(c.out()[len(out):], frame))

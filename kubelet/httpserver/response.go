@@ -20,6 +20,7 @@ type Response struct {
 	n        int
 	base     int // of n: where the part that is being written begins
 	overflow bool
+	digits   [20]byte // of a number, kept out of the heap
 	json     jsonstream.Writer
 	jsonOpen bool // json stands behind buf[:n] and is not yet counted in n
 }
@@ -48,14 +49,12 @@ func (w *Response) Byte(b byte) {
 
 // Uint appends v in decimal.
 func (w *Response) Uint(v uint64) {
-	var digits [20]byte
-	w.Bytes(strconv.AppendUint(digits[:0], v, 10))
+	w.Bytes(strconv.AppendUint(w.digits[:0], v, 10))
 }
 
 // Int appends v in decimal.
 func (w *Response) Int(v int64) {
-	var digits [20]byte
-	w.Bytes(strconv.AppendInt(digits[:0], v, 10))
+	w.Bytes(strconv.AppendInt(w.digits[:0], v, 10))
 }
 
 // Decimal appends v/10^places with exactly that many places, at most 18:

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/picolet/picolet/kubelet/http1"
+	"github.com/picolet/picolet/kubelet/text"
 )
 
 // Route says what answers requests for a path. GET and HEAD go to Get, POST
@@ -40,14 +41,14 @@ func validContentType(s string) bool {
 // matches tells whether the route stands for a path.
 func (r *Route) matches(path []byte) bool {
 	if n := len(r.Path) - 1; r.Path[n] == '*' {
-		return len(path) >= n && string(path[:n]) == r.Path[:n]
+		return len(path) >= n && text.View(path[:n]) == r.Path[:n]
 	}
-	return string(path) == r.Path
+	return text.View(path) == r.Path
 }
 
 // takes tells whether the route answers a method.
 func (r *Route) takes(method []byte) bool {
-	switch string(method) {
+	switch text.View(method) {
 	case "GET", "HEAD":
 		return r.Get != nil
 	case "POST":
@@ -128,10 +129,15 @@ type Request struct {
 	// left in it. A handler that walks through something keeps its cursor
 	// here.
 	State [2]uint64
+
+	value [maxQueryValue]byte
 }
 
-// QueryValue appends the decoded value of a query parameter to dst, as
-// http1.QueryValue does. It does not grow dst.
-func (r *Request) QueryValue(dst []byte, name string) (v []byte, ok bool) {
-	return http1.QueryValue(dst, r.Query, name)
+// maxQueryValue is the longest value of a query parameter, in bytes.
+const maxQueryValue = 8
+
+// QueryValue decodes the value of a query parameter, as http1.QueryValue does,
+// if it has at most 8 bytes. It is valid until the next call.
+func (r *Request) QueryValue(name string) (v []byte, ok bool) {
+	return http1.QueryValue(r.value[:0], r.Query, name)
 }

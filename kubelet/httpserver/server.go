@@ -36,7 +36,7 @@ import (
 // Sizes and limits.
 const (
 	MaxConns   = 5    // connections at once
-	MaxRoutes  = 24   // in Config.Routes
+	MaxRoutes  = 20   // in Config.Routes
 	BufferSize = 1024 // a good size for each of a connection's two buffers
 	MinBuffer  = 512  // the least size of one; the most is 1 MB
 	MemorySize = 2 * MaxConns * BufferSize

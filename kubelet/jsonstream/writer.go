@@ -19,9 +19,12 @@ type Writer struct {
 	objects uint32 // bit i: the container opened at depth i is an object
 	depth   uint8
 	place   place
-	// digits keeps numbers out of the heap where escape analysis is weak.
-	digits [20]byte
+	// scratch keeps short texts out of the heap where escape analysis is weak.
+	scratch [ScratchSize]byte
 }
+
+// ScratchSize is the room of Scratch in bytes: for a number, or a MicroTime.
+const ScratchSize = len("2006-01-02T15:04:05.000000Z")
 
 // place is the position of a Writer within the innermost open container.
 type place uint8
@@ -41,6 +44,10 @@ func (w *Writer) Bytes() []byte { return w.buf }
 
 // Len returns the number of bytes written.
 func (w *Writer) Len() int { return len(w.buf) }
+
+// Scratch returns an empty slice with room for ScratchSize bytes, to make the text
+// of the next value in; a number overwrites it.
+func (w *Writer) Scratch() []byte { return w.scratch[:0] }
 
 // Err returns nil if Bytes is one whole JSON value, ErrIncomplete if more has
 // to be written, and otherwise the first error, ErrFull or ErrNesting.
@@ -95,13 +102,13 @@ func (w *Writer) StringBytes(b []byte) {
 // Int writes v as a number.
 func (w *Writer) Int(v int64) {
 	w.startValue()
-	put(w, strconv.AppendInt(w.digits[:0], v, 10))
+	put(w, strconv.AppendInt(w.scratch[:0], v, 10))
 }
 
 // Uint writes v as a number.
 func (w *Writer) Uint(v uint64) {
 	w.startValue()
-	put(w, strconv.AppendUint(w.digits[:0], v, 10))
+	put(w, strconv.AppendUint(w.scratch[:0], v, 10))
 }
 
 // Bool writes true or false.

@@ -6,6 +6,8 @@ package logring
 import (
 	"strconv"
 	"time"
+
+	"github.com/picolet/picolet/kubelet/wallclock"
 )
 
 // Entry is a record as read from a Ring.
@@ -17,15 +19,12 @@ type Entry struct {
 	Text  []byte // msg="…" key=value …; valid until the next Begin or Configure
 }
 
-// rfc3339Micro is RFC 3339 with a fixed number of digits, so that lines align.
-const rfc3339Micro = "2006-01-02T15:04:05.000000Z07:00"
-
 // AppendText appends the record as one line without the line break: the time
 // by RFC 3339 in UTC, or seconds since boot as +12.345s while the wall clock is
 // not known, then level and text.
 func (e Entry) AppendText(dst []byte) []byte {
 	if e.Unix != 0 {
-		dst = time.UnixMicro(e.Unix).UTC().AppendFormat(dst, rfc3339Micro)
+		dst = wallclock.AppendMicroTime(dst, e.Unix)
 	} else {
 		dst = appendUptime(dst, e.At)
 	}

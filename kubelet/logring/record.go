@@ -6,7 +6,8 @@ package logring
 import (
 	"strconv"
 	"time"
-	"unicode/utf8"
+
+	"github.com/picolet/picolet/kubelet/quote"
 )
 
 // The mark at the end of a record that was cut, and the bytes that every
@@ -27,6 +28,8 @@ type Record struct {
 	n     int   // bytes of text so far
 	limit int   // most bytes of text
 	cut   bool
+
+	scratch [24]byte // a number or a character, kept out of the heap
 }
 
 // Str adds a text field. The value is quoted where logfmt needs it.
@@ -47,14 +50,18 @@ func (rec *Record) Bytes(key string, v []byte) *Record {
 
 // Int adds an integer.
 func (rec *Record) Int(key string, v int64) *Record {
-	var digits [20]byte
-	return rec.number(key, strconv.AppendInt(digits[:0], v, 10))
+	if rec == nil {
+		return nil
+	}
+	return rec.number(key, strconv.AppendInt(rec.scratch[:0], v, 10))
 }
 
 // Dur adds a duration in seconds, such as 2.5s.
 func (rec *Record) Dur(key string, v time.Duration) *Record {
-	var digits [24]byte
-	return rec.number(key, appendSeconds(digits[:0], v))
+	if rec == nil {
+		return nil
+	}
+	return rec.number(key, appendSeconds(rec.scratch[:0], v))
 }
 
 // Err adds the text of an error as the field err, and nothing for a nil
@@ -142,8 +149,7 @@ func addQuoted[T string | []byte](rec *Record, v T) {
 	}
 	add(rec, `"`)
 	for i := 0; i < len(v); {
-		var piece [10]byte
-		p, size := appendEscaped(piece[:0], v[i:])
+		p, size := quote.AppendChar(rec.scratch[:0], v[i:])
 		if !rec.fits(len(p) + len(`"`)) {
 			rec.truncate("")
 			add(rec, `"`)
@@ -191,50 +197,4 @@ func isBare[T string | []byte](v T) bool {
 		}
 	}
 	return len(v) > 0
-}
-
-const hex = "0123456789abcdef"
-
-// appendEscaped appends the first character of v and returns how many bytes
-// of v it was. What is not printable Unicode text is written as strconv.Quote
-// writes it, at most 10 bytes, so that strconv.Unquote reads it back.
-func appendEscaped[T string | []byte](dst []byte, v T) ([]byte, int) {
-	if c := v[0]; c < utf8.RuneSelf {
-		return appendEscapedASCII(dst, c), 1
-	}
-	var head [utf8.UTFMax]byte
-	char, size := utf8.DecodeRune(head[:copy(head[:], v)])
-	switch {
-	case char == utf8.RuneError && size == 1:
-		return append(dst, '\\', 'x', hex[v[0]>>4], hex[v[0]&15]), 1
-	case strconv.IsPrint(char):
-		return append(dst, v[:size]...), size
-	case char < 0x10000:
-		return appendHex(append(dst, `\u`...), char, 4), size
-	}
-	return appendHex(append(dst, `\U`...), char, 8), size
-}
-
-func appendEscapedASCII(dst []byte, c byte) []byte {
-	switch {
-	case c == '"' || c == '\\':
-		return append(dst, '\\', c)
-	case c == '\n':
-		return append(dst, `\n`...)
-	case c == '\r':
-		return append(dst, `\r`...)
-	case c == '\t':
-		return append(dst, `\t`...)
-	case c < ' ' || c == 0x7f:
-		return append(dst, '\\', 'x', hex[c>>4], hex[c&15])
-	}
-	return append(dst, c)
-}
-
-// appendHex appends the last digits hexadecimal digits of char.
-func appendHex(dst []byte, char rune, digits int) []byte {
-	for shift := 4 * (digits - 1); shift >= 0; shift -= 4 {
-		dst = append(dst, hex[char>>shift&15])
-	}
-	return dst
 }

@@ -33,6 +33,26 @@ func (n *Node) WriteStatusPatch(w *jsonstream.Writer, micros int64) {
 	w.EndObject()
 }
 
+// WriteHeartbeat writes the body of PATCH …/status where nothing has changed but
+// the time: conditions are merged by their type, so what is left out stays as it
+// was, as in the patches of pkg/util/node PatchNodeStatus.
+func (n *Node) WriteHeartbeat(w *jsonstream.Writer, micros int64) {
+	w.BeginObject()
+	w.Key("status")
+	w.BeginObject()
+	w.Key("conditions")
+	w.BeginArray()
+	for c := range numConditions {
+		w.BeginObject()
+		w.StringMember("type", conditionText[c].name)
+		timeMember(w, "lastHeartbeatTime", micros)
+		w.EndObject()
+	}
+	w.EndArray()
+	w.EndObject()
+	w.EndObject()
+}
+
 // WriteLabelPatch writes a patch that sets the labels a kubelet answers for.
 func (n *Node) WriteLabelPatch(w *jsonstream.Writer) {
 	w.BeginObject()
@@ -46,7 +66,10 @@ func (n *Node) WriteLabelPatch(w *jsonstream.Writer) {
 func (n *Node) writeLabels(w *jsonstream.Writer) {
 	w.Key("labels")
 	w.BeginObject()
-	n.EachLabel(func(_ int, l Label) { w.StringMember(l.Key, l.Value) })
+	for i := range n.NumLabels() {
+		l := n.Label(i)
+		w.StringMember(l.Key, l.Value)
+	}
 	w.EndObject()
 }
 
@@ -113,8 +136,7 @@ func (n *Node) writeCondition(w *jsonstream.Writer, c Condition, micros int64) {
 }
 
 func timeMember(w *jsonstream.Writer, key string, micros int64) {
-	var buf [len("2006-01-02T15:04:05Z")]byte
-	w.BytesMember(key, wallclock.AppendTime(buf[:0], micros))
+	w.BytesMember(key, wallclock.AppendTime(w.Scratch(), micros))
 }
 
 func (n *Node) writeAddresses(w *jsonstream.Writer) {

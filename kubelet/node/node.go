@@ -10,6 +10,7 @@ package node
 
 import (
 	"github.com/picolet/picolet/board"
+	"github.com/picolet/picolet/kubelet/text"
 )
 
 // Label is a node label.
@@ -44,7 +45,7 @@ type Node struct {
 // SetAddress sets status.addresses' InternalIP, "" for none. It reports
 // whether that is a change; a text longer than any IP address is none.
 func (n *Node) SetAddress(ip string) bool {
-	if len(ip) > len(n.address) || ip == string(n.address[:n.addressLen]) {
+	if len(ip) > len(n.address) || ip == text.View(n.address[:n.addressLen]) {
 		return false
 	}
 	n.addressLen = uint8(copy(n.address[:], ip))
@@ -54,18 +55,26 @@ func (n *Node) SetAddress(ip string) bool {
 // Address is the InternalIP, empty if there is none.
 func (n *Node) Address() []byte { return n.address[:n.addressLen] }
 
-// EachLabel calls f for every label that the node must carry.
-func (n *Node) EachLabel(f func(i int, l Label)) {
-	s := &n.Spec
-	f(0, Label{"kubernetes.io/hostname", s.Name})
-	f(1, Label{"kubernetes.io/os", s.OS})
-	f(2, Label{"kubernetes.io/arch", s.Arch})
-	f(3, Label{"node.kubernetes.io/instance-type", s.InstanceType})
-	f(4, Label{TaintKey, s.Facts.Model})
-	for i, l := range s.Labels {
-		f(5+i, l)
-	}
-}
+// standardLabels is how many labels a node carries beside those of one's own.
+const standardLabels = 5
 
-// NumLabels is how many labels EachLabel names.
-func (n *Node) NumLabels() int { return 5 + len(n.Spec.Labels) }
+// NumLabels is how many labels the node must carry.
+func (n *Node) NumLabels() int { return standardLabels + len(n.Spec.Labels) }
+
+// Label is one of them; i is less than NumLabels.
+func (n *Node) Label(i int) Label {
+	s := &n.Spec
+	switch i {
+	case 0:
+		return Label{"kubernetes.io/hostname", s.Name}
+	case 1:
+		return Label{"kubernetes.io/os", s.OS}
+	case 2:
+		return Label{"kubernetes.io/arch", s.Arch}
+	case 3:
+		return Label{"node.kubernetes.io/instance-type", s.InstanceType}
+	case 4:
+		return Label{TaintKey, s.Facts.Model}
+	}
+	return s.Labels[i-standardLabels]
+}

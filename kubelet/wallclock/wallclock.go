@@ -7,10 +7,7 @@
 // clock itself and needs no NTP.
 package wallclock
 
-import (
-	"time"
-	"unsafe"
-)
+import "time"
 
 // Clock is the time of day. The zero value has not been set yet.
 type Clock struct {
@@ -19,6 +16,9 @@ type Clock struct {
 	set   bool
 	steps uint32
 }
+
+// year2000 is the time before which no board was, in seconds since 1970.
+const year2000 = 946684800
 
 // tolerance is how far the clock may run ahead of a Date header before it is
 // set back: the header counts whole seconds, and it was already on its way.
@@ -44,11 +44,11 @@ func (c *Clock) Micros(now time.Duration) int64 {
 // fraction of a second and does not jump. It reports whether date was a date
 // of the year 2000 or later.
 func (c *Clock) Sync(now time.Duration, date []byte) bool {
-	t, err := time.Parse(imfFixdate, unsafe.String(unsafe.SliceData(date), len(date)))
-	if err != nil || t.Year() < 2000 {
+	unix, ok := httpDate(date)
+	if !ok || unix < year2000 {
 		return false
 	}
-	said := t.UnixMicro()
+	said := unix * 1e6
 	ahead := c.Micros(now) - said
 	if c.set && ahead >= 0 && ahead <= tolerance.Microseconds() {
 		return true
@@ -58,20 +58,4 @@ func (c *Clock) Sync(now time.Duration, date []byte) bool {
 	}
 	c.unix, c.at, c.set = said, now, true
 	return true
-}
-
-// imfFixdate is the one form of dates that RFC 9110, section 5.6.7, lets a
-// server send.
-const imfFixdate = "Mon, 02 Jan 2006 15:04:05 GMT"
-
-// AppendTime appends microseconds since 1970 as a Kubernetes Time: RFC 3339 in
-// whole seconds, UTC.
-func AppendTime(b []byte, micros int64) []byte {
-	return time.UnixMicro(micros).UTC().AppendFormat(b, time.RFC3339)
-}
-
-// AppendMicroTime appends microseconds since 1970 as a Kubernetes MicroTime:
-// RFC 3339 with six digits of a second, UTC.
-func AppendMicroTime(b []byte, micros int64) []byte {
-	return time.UnixMicro(micros).UTC().AppendFormat(b, "2006-01-02T15:04:05.000000Z07:00")
 }

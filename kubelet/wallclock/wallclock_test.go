@@ -4,11 +4,8 @@
 package wallclock
 
 import (
-	"net/http"
 	"testing"
 	"time"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 func TestSyncReadsDates(t *testing.T) {
@@ -53,7 +50,7 @@ func TestUnknownClockSaysZero(t *testing.T) {
 func TestClockRunsOnAndResyncs(t *testing.T) {
 	t.Parallel()
 	start := time.Date(2026, 2, 28, 23, 59, 58, 0, time.UTC)
-	date := func(d time.Duration) []byte { return []byte(start.Add(d).Format(http.TimeFormat)) }
+	date := func(d time.Duration) []byte { return []byte(start.Add(d).Format(httpLayout)) }
 	var c Clock
 	c.Sync(10*time.Second, date(0))
 	for _, step := range []struct {
@@ -71,26 +68,6 @@ func TestClockRunsOnAndResyncs(t *testing.T) {
 		want := start.Add(step.want).UnixMicro()
 		if got := c.Micros(step.now); got != want || c.Steps() != step.steps {
 			t.Errorf("%s: off by %v, %d steps, want %d", step.name, time.Duration(got-want)*time.Microsecond, c.Steps(), step.steps)
-		}
-	}
-}
-
-// The two texts must be what the API machinery itself would write.
-func TestAppendAgreesWithAPIMachinery(t *testing.T) {
-	t.Parallel()
-	for _, at := range []time.Time{
-		time.Date(2024, 2, 29, 23, 59, 59, 999999000, time.UTC),
-		time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
-		time.Date(2026, 11, 22, 20, 0, 0, 1000, time.UTC),
-	} {
-		want, _ := metav1.NewTime(at).MarshalJSON()
-		if got := `"` + string(AppendTime(nil, at.UnixMicro())) + `"`; got != string(want) {
-			t.Errorf("AppendTime = %s, want %s", got, want)
-		}
-		micro := metav1.NewMicroTime(at)
-		want, _ = micro.MarshalJSON()
-		if got := `"` + string(AppendMicroTime(nil, at.UnixMicro())) + `"`; got != string(want) {
-			t.Errorf("AppendMicroTime = %s, want %s", got, want)
 		}
 	}
 }
