@@ -21,7 +21,7 @@ UNIT     = $$($(GO) list ./... | grep -v -e '/e2e$$' -e '/e2e/')
 
 export KUBERNETES
 .DEFAULT_GOAL := help
-.PHONY: help build run controlplane test test-unit test-controlplane test-firmware test-emulator tinygo test-e2e lint vulncheck fuzz bench bench-e2e clean
+.PHONY: help build run controlplane test test-unit test-controlplane test-firmware test-emulator firmware tinygo test-e2e lint vulncheck fuzz bench bench-e2e clean
 
 help: ## list the targets
 	@echo 'make TARGET, where TARGET is one of:'
@@ -60,6 +60,13 @@ test-emulator: ## tests of the emulated Pico W; needs Node.js 20 and npm
 	else \
 		echo 'test-emulator skipped: it needs Node.js 20 and npm (apt-get install nodejs npm)'; \
 	fi
+
+# Two builds of the same, for one tool that flashes and one that reads symbols.
+firmware: ## build bin/picolet-pico-w.uf2 and .elf, the firmware of a Pico W (builds TinyGo first if it must)
+	mkdir -p bin
+	cd firmware && $(GO) run ./toolchain build -target=pico-w/pico-w.json -o=../bin/picolet-pico-w.elf ./pico-w
+	cd firmware && $(GO) run ./toolchain build -target=pico-w/pico-w.json -o=../bin/picolet-pico-w.uf2 ./pico-w
+	cd firmware && $(GO) run ./footprint pico-w=../bin/picolet-pico-w.elf
 
 tinygo: ## build the TinyGo compiler into the user's cache, once (about 2 min; as root it installs LLVM)
 	cd firmware && $(GO) run ./toolchain

@@ -40,6 +40,8 @@ type Compiler struct {
 	Path string
 	// Version is its version, for example 0.41.1.
 	Version string
+	// Library is the GOROOT with the standard library that it compiles.
+	Library string
 }
 
 // Options say where to look for a compiler and how to build one.
@@ -54,14 +56,18 @@ type Options struct {
 // Find finds a compiler that exists already, on PATH or in the cache. The error
 // is ErrNotBuilt if there is none.
 func Find(ctx context.Context, o Options) (Compiler, error) {
-	if c, err := onPath(ctx); err == nil {
-		return c, nil
-	}
 	b, err := newBuild(ctx, o)
 	if err != nil {
 		return Compiler{}, err
 	}
-	return b.find()
+	if c, err := onPath(ctx); err == nil {
+		return b.withLibrary(ctx, c)
+	}
+	c, err := b.find()
+	if err != nil {
+		return Compiler{}, err
+	}
+	return b.withLibrary(ctx, c)
 }
 
 // Get finds a compiler, or builds one. Of several processes that build at once,
@@ -75,12 +81,17 @@ func Get(ctx context.Context, o Options) (Compiler, error) {
 	if err != nil {
 		return Compiler{}, err
 	}
-	return b.get(ctx)
+	if c, err = b.get(ctx); err != nil {
+		return Compiler{}, err
+	}
+	return b.withLibrary(ctx, c)
 }
 
 // Command returns the compiler's command with arguments, ended with ctx.
 func (c Compiler) Command(ctx context.Context, args ...string) *exec.Cmd {
-	return exec.CommandContext(ctx, c.Path, args...)
+	cmd := exec.CommandContext(ctx, c.Path, args...)
+	cmd.Env = append(os.Environ(), "GOROOT="+c.Library)
+	return cmd
 }
 
 // onPath returns the compiler on PATH if it is of the accepted line.
@@ -97,7 +108,18 @@ func onPath(ctx context.Context) (Compiler, error) {
 	if err != nil || !strings.HasPrefix(version, line) {
 		return Compiler{}, ErrNotBuilt
 	}
-	return Compiler{path, version}, nil
+	return Compiler{Path: path, Version: version}, nil
+}
+
+// withLibrary gives a compiler its library.
+func (b build) withLibrary(ctx context.Context, c Compiler) (Compiler, error) {
+	said, err := goOutput(ctx, "", "env", "GOROOT", "GOVERSION")
+	if err != nil {
+		return Compiler{}, err
+	}
+	goroot, version, _ := strings.Cut(strings.TrimSpace(said), "\n")
+	c.Library, err = b.makeLibrary(goroot, version)
+	return c, err
 }
 
 var versionLine = regexp.MustCompile(`^tinygo version ([0-9]+\.[0-9]+\.[0-9][^ ]*) `)
@@ -152,5 +174,5 @@ func (b build) find() (Compiler, error) {
 	} else if err != nil {
 		return Compiler{}, fmt.Errorf("cache of TinyGo compilers: %w", err)
 	}
-	return Compiler{path, Version}, nil
+	return Compiler{Path: path, Version: Version}, nil
 }

@@ -51,8 +51,8 @@ func fakeTinyGo(t *testing.T, version string) string {
 func TestFindTakesTheRightVersionFromPath(t *testing.T) {
 	path := fakeTinyGo(t, "0.41.2")
 	got, err := Find(t.Context(), Options{CacheDir: t.TempDir()})
-	if want := (Compiler{path, "0.41.2"}); got != want || err != nil {
-		t.Errorf("Find = %v, %v, want %v", got, err, want)
+	if got.Path != path || got.Version != "0.41.2" || err != nil {
+		t.Errorf("Find = %v, %v, want 0.41.2 at %s", got, err, path)
 	}
 }
 
@@ -93,8 +93,8 @@ func TestFindTakesTheCompilerThatWasBuilt(t *testing.T) {
 		"Get":  func() (Compiler, error) { return Get(t.Context(), Options{CacheDir: b.cache}) },
 	} {
 		got, err := get()
-		if want := (Compiler{filepath.Join(b.dir(), "bin", "tinygo"), Version}); got != want || err != nil {
-			t.Errorf("%s = %v, %v, want %v", name, got, err, want)
+		if path := filepath.Join(b.dir(), "bin", "tinygo"); got.Path != path || got.Version != Version || filepath.Dir(got.Library) != b.cache || err != nil {
+			t.Errorf("%s = %v, %v, want %s at %s and a library beside it", name, got, err, Version, path)
 		}
 	}
 }

@@ -8,15 +8,23 @@ package rp
 import "runtime/volatile"
 
 // IO_BANK0_Type is the multiplexer of the pins' functions.
-type IO_BANK0_Type struct{}
+type IO_BANK0_Type struct {
+	_          [0x4]byte
+	GPIO0_CTRL volatile.Register32 // 0x4
+	_          [0x4]byte
+	GPIO1_CTRL volatile.Register32 // 0xc
+}
 
 // Bits of IO_BANK0.
 const (
-	IO_BANK0_GPIO0_CTRL_FUNCSEL_Msk    = 0x1f
-	IO_BANK0_GPIO0_CTRL_FUNCSEL_Pos    = 0
-	IO_BANK0_GPIO0_CTRL_OEOVER_Msk     = 0x3000
-	IO_BANK0_GPIO0_CTRL_OEOVER_DISABLE = 0x2
-	IO_BANK0_GPIO0_CTRL_OEOVER_Pos     = 12
+	IO_BANK0_GPIO0_CTRL_FUNCSEL_Msk     = 0x1f
+	IO_BANK0_GPIO0_CTRL_FUNCSEL_Pos     = 0
+	IO_BANK0_GPIO0_CTRL_FUNCSEL_pwm_a_0 = 0x4
+	IO_BANK0_GPIO0_CTRL_FUNCSEL_sio_0   = 0x5
+	IO_BANK0_GPIO0_CTRL_FUNCSEL_null    = 0x1f
+	IO_BANK0_GPIO0_CTRL_OEOVER_Msk      = 0x3000
+	IO_BANK0_GPIO0_CTRL_OEOVER_DISABLE  = 0x2
+	IO_BANK0_GPIO0_CTRL_OEOVER_Pos      = 12
 
 	IO_BANK0_GPIO1_CTRL_INOVER_Msk  = 0x30000
 	IO_BANK0_GPIO1_CTRL_INOVER_HIGH = 0x3
@@ -64,10 +72,18 @@ const (
 )
 
 // PWM_Type is the pulse width modulators.
-type PWM_Type struct{}
+type PWM_Type struct {
+	CH0_CSR volatile.Register32 // 0x0
+	CH0_DIV volatile.Register32 // 0x4
+	_       [0x4]byte
+	CH0_CC  volatile.Register32 // 0xc
+	CH0_TOP volatile.Register32 // 0x10
+	CH1_CSR volatile.Register32 // 0x14
+}
 
 // Bits of PWM.
 const (
+	PWM_CH0_CSR_EN             = 0x1
 	PWM_CH0_CSR_EN_Msk         = 0x1
 	PWM_CH0_CSR_EN_Pos         = 0
 	PWM_CH0_CSR_PH_CORRECT_Msk = 0x2
@@ -120,6 +136,7 @@ const (
 	UART0_UARTLCR_H_PEN      = 0x2
 	UART0_UARTLCR_H_EPS      = 0x4
 	UART0_UARTLCR_H_STP2_Pos = 3
+	UART0_UARTLCR_H_FEN      = 0x10
 	UART0_UARTLCR_H_WLEN_Pos = 5
 
 	UART0_UARTCR_UARTEN = 0x1
@@ -129,6 +146,7 @@ const (
 	UART0_UARTCR_CTSEN  = 0x8000
 
 	UART0_UARTIMSC_RXIM = 0x10
+	UART0_UARTIMSC_RTIM = 0x40
 )
 
 // SPI0_Type is an SPI controller.

@@ -139,11 +139,15 @@ const (
 
 // WATCHDOG_Type is the watchdog.
 type WATCHDOG_Type struct {
-	CTRL   volatile.Register32 // 0x0
-	LOAD   volatile.Register32 // 0x4
-	REASON volatile.Register32 // 0x8
-	_      [0x20]byte
-	TICK   volatile.Register32 // 0x2c
+	CTRL     volatile.Register32 // 0x0
+	LOAD     volatile.Register32 // 0x4
+	REASON   volatile.Register32 // 0x8
+	SCRATCH0 volatile.Register32 // 0xc
+	SCRATCH1 volatile.Register32 // 0x10
+	_        [0x8]byte
+	SCRATCH4 volatile.Register32 // 0x1c
+	_        [0xc]byte
+	TICK     volatile.Register32 // 0x2c
 }
 
 // Bits of WATCHDOG.
@@ -152,6 +156,7 @@ const (
 	WATCHDOG_CTRL_PAUSE_DBG0 = 0x2000000
 	WATCHDOG_CTRL_PAUSE_DBG1 = 0x4000000
 	WATCHDOG_CTRL_ENABLE     = 0x40000000
+	WATCHDOG_CTRL_TRIGGER    = 0x80000000
 
 	WATCHDOG_LOAD_LOAD_Msk = 0xffffff
 
@@ -162,7 +167,10 @@ const (
 )
 
 // TIMER_Type is the microsecond timer.
-type TIMER_Type struct{}
+type TIMER_Type struct {
+	_        [0x28]byte
+	TIMERAWL volatile.Register32 // 0x28
+}
 
 // RTC_Type is the real time clock.
 type RTC_Type struct {
@@ -212,11 +220,12 @@ type SIO_Type struct {
 	CPUID           volatile.Register32 // 0x0
 	GPIO_IN         volatile.Register32 // 0x4
 	GPIO_HI_IN      volatile.Register32 // 0x8
-	_               [0x8]byte
+	_               [0x4]byte
+	GPIO_OUT        volatile.Register32 // 0x10
 	GPIO_OUT_SET    volatile.Register32 // 0x14
 	GPIO_OUT_CLR    volatile.Register32 // 0x18
 	GPIO_OUT_XOR    volatile.Register32 // 0x1c
-	_               [0x4]byte
+	GPIO_OE         volatile.Register32 // 0x20
 	GPIO_OE_SET     volatile.Register32 // 0x24
 	GPIO_OE_CLR     volatile.Register32 // 0x28
 	_               [0x8]byte

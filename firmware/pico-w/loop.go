@@ -1,0 +1,77 @@
+// Copyright The picolet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build rp2040
+
+package main
+
+import (
+	"runtime"
+	"time"
+
+	"github.com/picolet/picolet/firmware/rp2040"
+	"github.com/picolet/picolet/firmware/wifi"
+)
+
+// consoleInterval is how long the UART's FIFO takes to empty.
+const consoleInterval = 2 * time.Millisecond
+
+// When garbage is collected: once the chip and the network have been started, and
+// then now and then, so that the heap in use is what is reported as such. It takes some 10 ms.
+const (
+	firstCollection    = 5 * time.Second
+	collectionInterval = 10 * time.Minute
+)
+
+// loop is what a board does.
+type loop struct {
+	collectAt time.Duration
+	meter     rp2040.Meter
+	sensors   rp2040.Sensors
+	console   rp2040.Console
+}
+
+// forever does all that is due, sleeps until something is, and begins again.
+func (l *loop) forever() {
+	for {
+		rp2040.FeedWatchdog()
+		l.meter.Work(clock())
+		wake := l.turn()
+		l.meter.Rest(clock())
+		rp2040.Enter(phaseSleep)
+		wifi.Sleep(wake - clock())
+	}
+}
+
+// turn does all that is due and returns when something will be.
+func (l *loop) turn() (wake time.Duration) {
+	rp2040.Enter(phaseWifi)
+	wake = uplink.chip.Poll()
+	l.sensors.SetRSSI(uplink.chip.RSSI())
+
+	rp2040.Enter(phaseNetwork)
+	at, err := uplink.poll()
+	if err != nil {
+		signalFor(err)
+	}
+	wake = min(wake, at)
+	uplink.chip.ShowLED()
+	if n := uplink.net; n != nil && n.ResetDue(clock()) {
+		rp2040.Restart(0)
+	}
+
+	l.collect()
+	rp2040.Enter(phaseConsole)
+	if l.console.Poll() {
+		wake = min(wake, clock()+consoleInterval)
+	}
+	return wake
+}
+
+// collect collects garbage when it is time.
+func (l *loop) collect() {
+	if now := clock(); now >= l.collectAt {
+		runtime.GC()
+		l.collectAt = now + collectionInterval
+	}
+}

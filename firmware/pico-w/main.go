@@ -1,0 +1,152 @@
+// Copyright The picolet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build rp2040
+
+// Command pico-w is the firmware of a Raspberry Pi Pico W: one image for all
+// boards. Each reads who it is from the settings in its flash, which
+// `picolet provision` writes.
+//
+// It is wiring alone. One loop polls the Wi-Fi chip, the network and the kubelet;
+// there is one goroutine, and no other code feeds the watchdog. What hangs is
+// ended by the watchdog after 8 s, and the phase that hung is told after the
+// restart.
+//
+// The log is on UART0 (GPIO 0, 115200 baud) as well. A board that cannot work
+// says why there every 30 s, and flashes its LED: twice before each pause if it
+// is not provisioned, three times if its settings cannot be used.
+//
+// Build it by `make firmware`. What the image relies on is in the target's
+// description, pico-w.json:
+//
+//   - build tag cy43nopio: the Wi-Fi driver leaves the bus to package wifi;
+//   - serial uart: USB says nothing to an emulator, nor to a board without a host;
+//   - scheduler tasks, for the one goroutine: without a scheduler TinyGo waits
+//     in busy loops, and 2 KB of stack are too few;
+//   - a stack of 8 KB, of which 5.7 KB have been seen in use;
+//   - gc conservative: nothing is allocated once the node runs, but a chip that is
+//     started anew leaves garbage.
+package main
+
+import (
+	"encoding/binary"
+	"errors"
+	"time"
+
+	"github.com/picolet/picolet/board"
+	"github.com/picolet/picolet/board/flash"
+	"github.com/picolet/picolet/firmware/rp2040"
+	"github.com/picolet/picolet/firmware/signal"
+	"github.com/picolet/picolet/firmware/wifi"
+	"github.com/picolet/picolet/kubelet"
+	"github.com/picolet/picolet/settings"
+)
+
+// version is the Kubernetes that the kubelet speaks: nodeInfo.kubeletVersion.
+const version = "v1.37.2"
+
+// The phases of the firmware, for the reason of a reset by the watchdog.
+const (
+	phaseBoot uint8 = iota
+	phaseWifi
+	phaseNetwork
+	phaseConsole
+	phaseSleep
+)
+
+var phaseNames = []string{"boot", "wifi", "network", "console", "sleep"}
+
+// Variables of the package, so that their size is known when linking.
+var (
+	node      kubelet.Kubelet
+	chipFlash rp2040.Flash
+	record    = flash.Record{Device: &chipFlash, Offset: flash.RecordOffset, Sectors: flash.RecordSectors}
+	uplink    way
+	poweredOn time.Time
+)
+
+// clock is the time since boot.
+func clock() time.Duration { return time.Since(poweredOn) }
+
+func main() {
+	poweredOn = time.Now()
+	reset := rp2040.LastReset()
+	rp2040.PaintStacks()
+	rp2040.StartWatchdog()
+	rp2040.Enter(phaseBoot)
+	s, err := settings.Load(&chipFlash)
+	if err != nil {
+		signalFor(err)
+	}
+	if err := run(s, reset); err != nil {
+		signalFor(err)
+	}
+}
+
+// run is the life of a board with settings. It returns if they cannot be used.
+func run(s settings.Settings, reset rp2040.Reset) error {
+	var entropy [32]byte
+	_ = rp2040.Entropy(&entropy) // told in its own comment: good enough for jitter and ports even if it fails
+	pins, err := wifi.PicoW()
+	if err != nil {
+		return err
+	}
+	uplink.settings, uplink.seed = s, word(entropy, 2)
+	uplink.chip = wifi.New(wifi.Config{
+		Pins: pins, Clock: clock, Log: node.Log(), Seed: word(entropy, 1),
+		SSID: s.SSID, Passphrase: s.Passphrase, Country: s.Country,
+		Receive: receive, Multicast: multicast,
+	})
+	l := loop{collectAt: firstCollection, console: rp2040.Console{Ring: node.Log()}}
+	l.sensors.CPU = &l.meter
+	config := s.Kubelet()
+	config.Version, config.Seed = version, word(entropy, 0)
+	config.Board = board.Board{
+		Facts: facts(reset), Sensors: &l.sensors, Pins: rp2040.Pins{}, LED: led{}, Storage: &record, Network: reach{},
+	}
+	if err := node.Configure(config); err != nil {
+		return err
+	}
+	node.Start(clock())
+	l.forever()
+	return nil
+}
+
+// word is one of the four numbers in the board's entropy, never 0.
+func word(entropy [32]byte, n int) uint64 {
+	return binary.LittleEndian.Uint64(entropy[8*n:]) | 1
+}
+
+func facts(reset rp2040.Reset) board.Facts {
+	f := rp2040.Facts()
+	f.OSImage = "picolet (Raspberry Pi Pico W)"
+	f.ResetReason = reset.Text(phaseNames, nil)
+	return f
+}
+
+// signalInterval is how often a board that cannot work says why.
+const signalInterval = 30 * time.Second
+
+// signalFor tells for ever why the board cannot work.
+func signalFor(why error) {
+	flashes := signal.SettingsRefused
+	if errors.Is(why, settings.ErrNone) {
+		flashes = signal.NotProvisioned
+	}
+	pins, err := wifi.PicoW()
+	if err != nil {
+		panic(err) // the watchdog ends it, and the board begins anew
+	}
+	chip := wifi.New(wifi.Config{Pins: pins, Clock: clock, Receive: func([]byte) {}, Log: node.Log(), Seed: 1})
+	for next := time.Duration(0); ; {
+		rp2040.FeedWatchdog()
+		if now := clock(); now >= next {
+			println("picolet:", why.Error())
+			next = now + signalInterval
+		}
+		lit, until := flashes.At(clock())
+		chip.SetLED(lit)
+		chip.Poll()
+		wifi.Sleep(until - clock())
+	}
+}
