@@ -39,7 +39,7 @@ func newRootCommand() *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usagef("%v; see %q", err, c.CommandPath()+" --help")
 	})
-	root.AddCommand(newUpCommand(), newGatewayCommand(), newNodeCommand(), newVersionCommand(), newControlPlaneCommand())
+	root.AddCommand(newUpCommand(), newGatewayCommand(), newNodeCommand(), newProvisionCommand(), newEmulateCommand(), newVersionCommand(), newControlPlaneCommand())
 	return root
 }
 

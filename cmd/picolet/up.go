@@ -40,7 +40,8 @@ const (
 type upFlags struct {
 	dir, kubernetes, datastore, source string
 	gatewayListen                      string
-	port, nodes                        int
+	port, nodes, emulate               int
+	image                              string
 	namePrefix, os, arch               string
 	log                                *logFlag
 }
@@ -54,7 +55,8 @@ func newUpCommand() *cobra.Command {
 in one go, and show how to look at them. Ctrl-C ends everything; the cluster's state
 is kept in --dir and comes back with the next "picolet up".`,
 		Example: `  picolet up
-  picolet up --nodes 10 --dir /tmp/trial`,
+  picolet up --nodes 10 --dir /tmp/trial
+  picolet up --emulate 1`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			u := &up{upFlags: f, progress: newProgress(c.ErrOrStderr()), out: c.OutOrStdout(), log: f.log.logger(c.ErrOrStderr())}
@@ -64,6 +66,8 @@ is kept in --dir and comes back with the next "picolet up".`,
 	fs := c.Flags()
 	fs.SortFlags = false
 	fs.IntVar(&f.nodes, "nodes", 3, "`NUMBER` of virtual boards")
+	fs.IntVar(&f.emulate, "emulate", 0, "`NUMBER` of these boards that run the firmware on an emulated Pico W instead; needs Node.js 20 and npm")
+	fs.StringVar(&f.image, "image", "", "`FILE` with the firmware for --emulate (default: "+firmwareName+" beside picolet)")
 	fs.StringVar(&f.dir, "dir", "", "`DIRECTORY` for the cluster's state (default: ~/.local/state/picolet)")
 	fs.StringVar(&f.kubernetes, "kubernetes", kubernetesLines[0], "`LINE` of Kubernetes to run: "+strings.Join(kubernetesLines, " or "))
 	fs.StringVar(&f.datastore, "datastore", "sqlite", "`STORE` of the cluster: sqlite is kept in --dir, memory is lost at the end")
@@ -83,6 +87,10 @@ func (f *upFlags) check() error {
 	switch {
 	case f.nodes < 0 || f.nodes > maxNodes:
 		return usagef("--nodes %d: choose 0 to %d", f.nodes, maxNodes)
+	case f.emulate < 0 || f.emulate > min(f.nodes, maxEmulated):
+		return usagef("--emulate %d: choose 0 to %d, and not more than --nodes", f.emulate, maxEmulated)
+	case f.image != "" && f.emulate == 0:
+		return usagef("--image goes with --emulate")
 	case !slices.Contains(kubernetesLines, f.kubernetes):
 		return badLine(f.kubernetes)
 	case f.datastore != "sqlite" && f.datastore != "memory":
@@ -105,11 +113,15 @@ type up struct {
 	progress *progress
 	out      io.Writer
 	log      *slog.Logger
-	boards   []virtualNode
+	boards   []upBoard
+	firmware []byte // what emulated boards run
 }
 
-func (u *up) run(ctx context.Context) error {
+func (u *up) run(ctx context.Context) (err error) {
 	if err := u.check(); err != nil {
+		return err
+	}
+	if u.firmware, err = u.readFirmware(); err != nil {
 		return err
 	}
 	if err := u.prepareDir(); err != nil {
@@ -175,6 +187,10 @@ func (u *up) runCluster(ctx context.Context, plane *cluster.Cluster, l net.Liste
 	if err != nil {
 		return err
 	}
+	network, emulated, err := u.makeEmulated(ctx, client, l.Addr())
+	if err != nil {
+		return err
+	}
 	nodes, err := u.makeBoards(l.Addr().String())
 	if err != nil {
 		return err
@@ -188,6 +204,7 @@ func (u *up) runCluster(ctx context.Context, plane *cluster.Cluster, l net.Liste
 		{"the gateway's token", func(ctx context.Context) error { return u.keepToken(ctx, client) }},
 		{"the gateway", func(ctx context.Context) error { return serveGateway(ctx, g, l, admin) }},
 		{"a board", func(ctx context.Context) error { return u.runBoards(ctx, nodes, l.Addr(), admin.Addr()) }},
+		{"an emulated board", func(ctx context.Context) error { return u.runEmulated(ctx, network, emulated) }},
 		{"the nodes", func(ctx context.Context) error { return u.welcome(ctx, client, plane) }},
 	})
 }

@@ -22,17 +22,17 @@ import (
 	"github.com/picolet/picolet/link"
 )
 
-// virtualNode is a virtual board with its kubelet.
-type virtualNode struct {
-	name     string
-	hardware *hardware
-	port     string // address of the kubelet port
+// upBoard is one of the boards that "picolet up" runs.
+type upBoard struct {
+	name       string
+	isThisBoot func(bootID string) bool
+	port       string // address of the kubelet port
 }
 
 // makeBoards makes the virtual boards; nothing runs yet.
 func (u *up) makeBoards(gateway string) ([]*fleet.Node, error) {
-	nodes := make([]*fleet.Node, 0, u.nodes)
-	for i := range u.nodes {
+	nodes := make([]*fleet.Node, 0, u.nodes-u.emulate)
+	for i := u.emulate; i < u.nodes; i++ {
 		n, err := u.makeBoard(u.boardName(i+1), gateway)
 		if err != nil {
 			return nil, err
@@ -51,7 +51,8 @@ func (u *up) makeBoard(name, gateway string) (*fleet.Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kubelet port of %s: %w", name, err)
 	}
-	u.boards = append(u.boards, virtualNode{name, h, l.Addr().String()})
+	isThisBoot := func(id string) bool { return id == h.facts().Facts.BootID }
+	u.boards = append(u.boards, upBoard{name, isThisBoot, l.Addr().String()})
 	config := kubelet.Config{
 		NodeName: name, Host: gateway, Version: kubeletVersions[u.kubernetes], OS: u.os, Arch: u.arch,
 		Address: nodeAddress, Port: l.Addr().(*net.TCPAddr).Port,
@@ -68,7 +69,7 @@ func (u *up) makeBoard(name, gateway string) (*fleet.Node, error) {
 
 // welcome waits until all boards are Ready and says what to do with them.
 func (u *up) welcome(ctx context.Context, client kubernetes.Interface, plane *cluster.Cluster) error {
-	limit := readyTime + time.Duration(u.nodes)*200*time.Millisecond
+	limit := readyTime + time.Duration(u.nodes)*200*time.Millisecond + time.Duration(u.emulate)*emulatedReadyTime
 	waiting, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	missing := u.boards
@@ -87,19 +88,19 @@ func (u *up) welcome(ctx context.Context, client kubernetes.Interface, plane *cl
 }
 
 // notReady returns those of boards that are not Ready since their last boot.
-func (u *up) notReady(ctx context.Context, client kubernetes.Interface, boards []virtualNode) (missing []virtualNode) {
+func (u *up) notReady(ctx context.Context, client kubernetes.Interface, boards []upBoard) (missing []upBoard) {
 	list, err := client.CoreV1().Nodes().List(ctx, metav1.ListOptions{ResourceVersion: "0"})
 	if err != nil {
 		return boards
 	}
-	ready := map[string]bool{}
+	ready := map[string]string{}
 	for i := range list.Items {
 		if n := &list.Items[i]; isReady(n) {
-			ready[n.Status.NodeInfo.BootID] = true
+			ready[n.Name] = n.Status.NodeInfo.BootID
 		}
 	}
 	for _, b := range boards {
-		if ready[b.hardware.facts().Facts.BootID] {
+		if id := ready[b.name]; id != "" && b.isThisBoot(id) {
 			u.progress.printf("%s is Ready, kubelet port %s", b.name, b.port)
 		} else {
 			missing = append(missing, b)
@@ -117,7 +118,7 @@ func isReady(n *corev1.Node) bool {
 	return false
 }
 
-func names(boards []virtualNode) string {
+func names(boards []upBoard) string {
 	all := make([]string, 0, len(boards))
 	for _, b := range boards {
 		all = append(all, b.name)
