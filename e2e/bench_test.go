@@ -4,7 +4,6 @@
 package e2e
 
 import (
-	"context"
 	"slices"
 	"testing"
 	"time"
@@ -77,14 +76,6 @@ func benchmarkHeartbeat(b *testing.B, measure func(*testBoard, *recorder) exchan
 		b.Errorf("the node is %v", c)
 	}
 	report(b, took, x)
-}
-
-func (b *testBoard) waitLease(tb testing.TB) {
-	tb.Helper()
-	eventually(tb, 10*time.Second, func(ctx context.Context) error {
-		_, err := b.lease(ctx)
-		return err
-	})
 }
 
 // report reports times, and the bytes of the last round.

@@ -12,10 +12,8 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/picolet/picolet/board/virtual"
 	"github.com/picolet/picolet/fleet"
@@ -34,8 +32,7 @@ type boardOptions struct {
 
 // testBoard is a virtual board with a kubelet, which can be switched off and on.
 type testBoard struct {
-	plane    *plane
-	name     string
+	clusterNode
 	hardware *virtual.Board // since the last power on
 	port     string         // address of the kubelet port, likewise
 	log      *logBuffer
@@ -67,7 +64,7 @@ func newBoard(tb testing.TB, p *plane, o boardOptions) *testBoard {
 		o.dialer = link.TCP(o.gateway)
 	}
 	o.virtual.StoragePath = filepath.Join(tb.TempDir(), "record")
-	b := &testBoard{plane: p, name: o.name, log: new(logBuffer), options: o}
+	b := &testBoard{clusterNode: clusterNode{p, o.name}, log: new(logBuffer), options: o}
 	tb.Cleanup(func() {
 		b.powerOff(tb)
 		b.deleteNode(tb)
@@ -151,43 +148,6 @@ func (b *testBoard) powerOff(tb testing.TB) {
 	b.run = nil
 }
 
-func (b *testBoard) deleteNode(tb testing.TB) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	select {
-	case <-b.plane.Done(): // its nodes are gone with it
-		return
-	default:
-	}
-	if err := b.plane.client.CoreV1().Nodes().Delete(ctx, b.name, metav1.DeleteOptions{}); err != nil && !isNotFound(err) {
-		tb.Errorf("deleting node %s: %v", b.name, err)
-	}
-}
-
-func (b *testBoard) node(ctx context.Context) (*corev1.Node, error) {
-	return b.plane.client.CoreV1().Nodes().Get(ctx, b.name, metav1.GetOptions{})
-}
-
-func (b *testBoard) mustNode(tb testing.TB) *corev1.Node {
-	tb.Helper()
-	n, err := b.node(tb.Context())
-	must(tb, err)
-	return n
-}
-
-// waitNode waits until the node is as check has it.
-func (b *testBoard) waitNode(tb testing.TB, limit time.Duration, check func(*corev1.Node) error) *corev1.Node {
-	tb.Helper()
-	var n *corev1.Node
-	eventually(tb, limit, func(ctx context.Context) (err error) {
-		if n, err = b.node(ctx); err != nil {
-			return err
-		}
-		return check(n)
-	})
-	return n
-}
-
 // waitStatus waits until the status of condition Ready is want, since the
 // board's last boot.
 func (b *testBoard) waitStatus(tb testing.TB, want corev1.ConditionStatus) *corev1.Node {
@@ -204,16 +164,6 @@ func (b *testBoard) waitStatus(tb testing.TB, want corev1.ConditionStatus) *core
 		}
 		return nil
 	})
-}
-
-// condition returns a condition of a node, nil where it has none.
-func condition(n *corev1.Node, t corev1.NodeConditionType) *corev1.NodeCondition {
-	for i := range n.Status.Conditions {
-		if c := &n.Status.Conditions[i]; c.Type == t {
-			return c
-		}
-	}
-	return nil
 }
 
 // logBuffer keeps a log for tests to read.

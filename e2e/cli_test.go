@@ -241,7 +241,7 @@ func TestNodeCommandWithoutAGateway(t *testing.T) {
 	for _, hardware := range []string{"virtual", "linux"} {
 		t.Run(hardware, func(t *testing.T) {
 			t.Parallel()
-			b := &testBoard{plane: p, name: unique(hardware)}
+			b := &testBoard{clusterNode: clusterNode{p, unique(hardware)}}
 			t.Cleanup(func() { b.deleteNode(t) })
 			run := start(t, "node", "--name="+b.name, "--board="+hardware, "--server="+p.URL(), "--ca-file="+ca, "--token-file="+token,
 				"--dir="+t.TempDir(), "--listen="+anyPort, "--configmap="+namespace+"/"+name)

@@ -86,12 +86,16 @@ func waitLog(tb testing.TB, log fmt.Stringer, limit time.Duration, text string) 
 
 // getText returns the body of a GET that is answered with 200.
 func getText(ctx context.Context, url string) (string, error) {
+	return getTextBy(ctx, http.DefaultClient, url)
+}
+
+func getTextBy(ctx context.Context, client *http.Client, url string) (string, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return "", err
 	}
 	r.Close = true // a kept connection would be one of the five of a kubelet
-	answer, err := http.DefaultClient.Do(r)
+	answer, err := client.Do(r)
 	if err != nil {
 		return "", err
 	}

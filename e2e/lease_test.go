@@ -22,32 +22,40 @@ import (
 // leaseDuration is that of a node's lease, unless configured otherwise.
 const leaseDuration = 40 * time.Second
 
-func (b *testBoard) lease(ctx context.Context) (*coordinationv1.Lease, error) {
+func (b clusterNode) lease(ctx context.Context) (*coordinationv1.Lease, error) {
 	return b.plane.client.CoordinationV1().Leases(corev1.NamespaceNodeLease).Get(ctx, b.name, metav1.GetOptions{})
+}
+
+// waitLease waits until there is a lease.
+func (b clusterNode) waitLease(tb testing.TB) (lease *coordinationv1.Lease) {
+	tb.Helper()
+	eventually(tb, 10*time.Second, func(ctx context.Context) (err error) {
+		lease, err = b.lease(ctx)
+		return err
+	})
+	return lease
 }
 
 // waitRenewals waits until the lease was renewed n times, each within its
 // duration.
-func (b *testBoard) waitRenewals(tb testing.TB, n int) {
+func (b clusterNode) waitRenewals(tb testing.TB, n int) {
 	tb.Helper()
-	var last *coordinationv1.Lease
-	eventually(tb, 10*time.Second, func(ctx context.Context) (err error) {
-		last, err = b.lease(ctx)
+	last := b.waitLease(tb)
+	for range n {
+		last = b.waitRenewed(tb, last)
+	}
+}
+
+// waitRenewed waits until the lease was renewed since last, within its duration.
+func (b clusterNode) waitRenewed(tb testing.TB, last *coordinationv1.Lease) (lease *coordinationv1.Lease) {
+	tb.Helper()
+	eventually(tb, leaseDuration, func(ctx context.Context) (err error) {
+		if lease, err = b.lease(ctx); err == nil && !last.Spec.RenewTime.Before(lease.Spec.RenewTime) {
+			err = fmt.Errorf("renewTime of the lease is %v, was %v", lease.Spec.RenewTime, last.Spec.RenewTime)
+		}
 		return err
 	})
-	for range n {
-		eventually(tb, leaseDuration, func(ctx context.Context) error {
-			lease, err := b.lease(ctx)
-			if err != nil {
-				return err
-			}
-			if !last.Spec.RenewTime.Before(lease.Spec.RenewTime) {
-				return fmt.Errorf("renewTime of the lease is %v, was %v", lease.Spec.RenewTime, last.Spec.RenewTime)
-			}
-			last = lease
-			return nil
-		})
-	}
+	return lease
 }
 
 // checkOwner checks that a lease has its node, and nothing else, as owner.

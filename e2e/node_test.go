@@ -17,6 +17,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/picolet/picolet/board"
 	"github.com/picolet/picolet/kubelet"
 )
 
@@ -37,22 +38,22 @@ func TestVirtualBoardBecomesReady(t *testing.T) {
 	text := p.mustKubectl(t, "get", "node", b.name, "--output=json")
 	var n corev1.Node
 	must(t, json.Unmarshal([]byte(text), &n))
-	t.Run("has the labels of the reference", func(t *testing.T) { checkLabels(t, &n) })
+	t.Run("has the labels of the reference", func(t *testing.T) { checkLabels(t, &n, "virtual") })
 	t.Run("has the resources of a Pico W", func(t *testing.T) { checkResources(t, &n) })
 	t.Run("has five conditions", func(t *testing.T) { checkConditions(t, &n) })
 	t.Run("can be reached", func(t *testing.T) { checkAddresses(t, &n, b.port) })
-	t.Run("has all of nodeInfo", func(t *testing.T) { checkNodeInfo(t, text, b) })
+	t.Run("has all of nodeInfo", func(t *testing.T) { checkNodeInfo(t, text, b.hardware.Board().Facts, p.version) })
 	t.Run("is shown by kubectl get", func(t *testing.T) { checkGetWide(t, b) })
 	t.Run("is described by kubectl", func(t *testing.T) { checkDescribe(t, b) })
 }
 
-func checkLabels(t *testing.T, n *corev1.Node) {
+func checkLabels(t *testing.T, n *corev1.Node, model string) {
 	want := map[string]string{
 		"kubernetes.io/hostname":           n.Name,
 		"kubernetes.io/os":                 "linux",
 		"kubernetes.io/arch":               "arm",
 		"node.kubernetes.io/instance-type": "rp2040-pico",
-		"picolet.dev/board":                "virtual",
+		"picolet.dev/board":                model,
 	}
 	got := maps.Clone(n.Labels)
 	// The node lifecycle controller keeps copies under the names of old.
@@ -110,11 +111,13 @@ func checkRecent(t *testing.T, what string, at metav1.Time, n *corev1.Node) {
 }
 
 func checkAddresses(t *testing.T, n *corev1.Node, port string) {
-	want := []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: "127.0.0.1"}, {Type: corev1.NodeHostName, Address: n.Name}}
+	ip, _, err := net.SplitHostPort(port)
+	must(t, err)
+	want := []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: ip}, {Type: corev1.NodeHostName, Address: n.Name}}
 	if !slices.Equal(n.Status.Addresses, want) {
 		t.Errorf("addresses %v, want %v", n.Status.Addresses, want)
 	}
-	endpoint := net.JoinHostPort("127.0.0.1", strconv.Itoa(int(n.Status.DaemonEndpoints.KubeletEndpoint.Port)))
+	endpoint := net.JoinHostPort(ip, strconv.Itoa(int(n.Status.DaemonEndpoints.KubeletEndpoint.Port)))
 	if endpoint != port {
 		t.Errorf("the node says that its kubelet is at %s, it is at %s", endpoint, port)
 	}
@@ -122,14 +125,13 @@ func checkAddresses(t *testing.T, n *corev1.Node, port string) {
 
 // checkNodeInfo looks at the JSON itself: a field that is not there and an
 // empty one look the same once decoded.
-func checkNodeInfo(t *testing.T, text string, b *testBoard) {
+func checkNodeInfo(t *testing.T, text string, facts board.Facts, version string) {
 	var n struct {
 		Status struct {
 			NodeInfo map[string]any `json:"nodeInfo"`
 		} `json:"status"`
 	}
 	must(t, json.Unmarshal([]byte(text), &n))
-	facts := b.hardware.Board().Facts
 	want := map[string]any{
 		"machineID":               facts.ID,
 		"systemUUID":              facts.SystemUUID,
@@ -137,7 +139,7 @@ func checkNodeInfo(t *testing.T, text string, b *testBoard) {
 		"kernelVersion":           facts.KernelVersion,
 		"osImage":                 facts.OSImage,
 		"containerRuntimeVersion": n.Status.NodeInfo["containerRuntimeVersion"],
-		"kubeletVersion":          b.plane.version,
+		"kubeletVersion":          version,
 		"kubeProxyVersion":        "",
 		"operatingSystem":         "linux",
 		"architecture":            "arm",

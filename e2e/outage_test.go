@@ -92,7 +92,7 @@ type readiness struct {
 }
 
 // watchReady watches the node until the test ends.
-func (b *testBoard) watchReady(t *testing.T) *readiness {
+func (b clusterNode) watchReady(t *testing.T) *readiness {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	factory := informers.NewSharedInformerFactoryWithOptions(b.plane.client, 0, informers.WithTweakListOptions(func(o *metav1.ListOptions) {
