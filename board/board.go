@@ -20,6 +20,7 @@ type Board struct {
 	Facts   Facts   // Required: Facts.Model and Facts.ID
 	Sensors Sensors // Required
 	Pins    Pins    // Optional [the board has no pins]
+	Analog  Analog  // Optional [the board measures no voltage]
 	LED     LED     // Optional [the board has no LED]
 	Storage Storage // Optional [configuration is lost at a restart]
 	Network Network // Optional [the board does not tell of its network]
@@ -51,7 +52,9 @@ type Sensors interface {
 // Readings are one look at the sensors.
 type Readings struct {
 	HeapUsed         uint64 // bytes
+	HeapPeak         uint64 // bytes, the most that a reading has seen in use; 0: not known
 	HeapTotal        uint64 // bytes; 0: not known
+	StackUnused      uint32 // bytes that were never used; 0: not known
 	FlashUsed        uint64 // bytes
 	FlashTotal       uint64 // bytes; 0: not known
 	CPUTime          time.Duration
@@ -115,6 +118,13 @@ func (s PinState) AppendText(b []byte) []byte {
 		return append(b, '0'+s.Duty%10)
 	}
 	return append(b, "FLOATING"...)
+}
+
+// Analog is the board's analog inputs, which have the numbers of their pins.
+type Analog interface {
+	// Millivolts measures the voltage at a pin; it must not block. It returns
+	// ErrNoPin for a pin that is no analog input.
+	Millivolts(pin int) (uint16, error)
 }
 
 // LED is the light on the board.

@@ -270,6 +270,7 @@ func (k *Kubelet) complete(now time.Duration) {
 	c.answer.SetVersion(c.reader.ETagText())
 	k.setTime(now, c.reader.DateText())
 	k.countAnswer(op, code)
+	k.durations.add(op, now-c.askedAt)
 	c.news = k.answeredWith(now, code)
 	if code/100 == 2 && c.answer.Malformed {
 		code = 0
@@ -295,7 +296,7 @@ func (k *Kubelet) answered(now time.Duration, op operation, code int) {
 // setTime sets the clock from an answer's Date header.
 func (k *Kubelet) setTime(now time.Duration, date []byte) {
 	if len(date) > 0 && !k.clock.Sync(now, date) {
-		k.log.Begin(now, k.clock.Micros(now), logring.Debug, "API server sent a Date that is none").Bytes("date", date).End()
+		k.Record(now, logring.Debug, "API server sent a Date that is none").Bytes("date", date).End()
 	}
 }
 
@@ -307,7 +308,7 @@ func (k *Kubelet) failed(now time.Duration, op operation, code int) {
 	if silent(code) && !k.client.news {
 		return
 	}
-	rec := k.log.Begin(now, k.clock.Micros(now), levelOf(code), messageOf(code)).
+	rec := k.Record(now, levelOf(code), messageOf(code)).
 		Str("operation", op.String()).Int("code", int64(code))
 	if said := k.client.answer.Message(); len(said) > 0 {
 		rec.Bytes("answer", said)
@@ -359,9 +360,9 @@ func messageOf(code int) string {
 }
 
 func (k *Kubelet) logRequest(now time.Duration, l logring.Level, message string, op operation) {
-	k.log.Begin(now, k.clock.Micros(now), l, message).Str("operation", op.String()).End()
+	k.Record(now, l, message).Str("operation", op.String()).End()
 }
 
 func (k *Kubelet) logFailure(now time.Duration, message string, op operation, err error) {
-	k.log.Begin(now, k.clock.Micros(now), logring.Warn, message).Str("operation", op.String()).Err(err).End()
+	k.Record(now, logring.Warn, message).Str("operation", op.String()).Err(err).End()
 }

@@ -17,6 +17,7 @@ import (
 // blink flashes the LED.
 type blink struct {
 	left   uint16 // changes of the LED still to come
+	after  bool   // what the LED shows when it has ended
 	period time.Duration
 	at     time.Duration
 }
@@ -34,9 +35,8 @@ func (k *Kubelet) stepBlink(now time.Duration) {
 	if b.left == 0 || now < b.at {
 		return
 	}
-	led := k.config.Board.LED
-	led.SetLED(!led.LED())
 	b.left--
+	k.config.Board.LED.SetLED(b.after != (b.left%2 == 1))
 	b.at = now + b.period
 }
 
@@ -45,10 +45,14 @@ const resetDelay = 200 * time.Millisecond
 
 // stepReset asks for the reset that a command ordered.
 func (k *Kubelet) stepReset(now time.Duration) {
-	if k.resetting && now >= k.resetAt {
-		k.out.Reset = true
-		k.resetAt = never
+	if !k.resetting || now < k.resetAt {
+		return
 	}
+	if k.storing.due {
+		k.store(now)
+	}
+	k.out.Reset = true
+	k.resetAt = never
 }
 
 func (k *Kubelet) resetWake() time.Duration {
@@ -169,9 +173,18 @@ func (k *Kubelet) blinkLED(now time.Duration, c *command, w *httpserver.Response
 	case c.count < 1 || c.count > maxBlinks || c.interval < minBlinkInterval || c.interval > maxBlinkInterval:
 		refuse(w, "count must be 1 to 100, interval_ms 20 to 10000")
 	default:
-		k.blinking = blink{left: uint16(2 * c.count), period: time.Duration(c.interval) * time.Millisecond, at: now}
+		k.startBlink(now, 2*c.count, time.Duration(c.interval)*time.Millisecond)
 		k.commandDone(now, "blink_led", w)
 	}
+}
+
+// startBlink makes the LED blink, also in place of another blink.
+func (k *Kubelet) startBlink(now time.Duration, changes int, period time.Duration) {
+	b := &k.blinking
+	if b.left == 0 {
+		b.after = k.config.Board.LED.LED()
+	}
+	b.left, b.period, b.at = uint16(changes), period, now
 }
 
 func (k *Kubelet) commandPin(now time.Duration, c *command, w *httpserver.Response) {
@@ -196,7 +209,7 @@ func (k *Kubelet) reboot(now time.Duration, w *httpserver.Response) {
 }
 
 func (k *Kubelet) commandDone(now time.Duration, name string, w *httpserver.Response) {
-	k.log.Begin(now, k.clock.Micros(now), logring.Info, "Command carried out").Str("command", name).End()
+	k.Record(now, logring.Info, "Command carried out").Str("command", name).End()
 	httpserver.WriteStatus(w, 200, "", name)
 }
 

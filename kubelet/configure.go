@@ -7,6 +7,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/picolet/picolet/kubelet/configmap"
 	"github.com/picolet/picolet/kubelet/httpserver"
 	"github.com/picolet/picolet/kubelet/node"
 )
@@ -21,7 +22,7 @@ var (
 	ErrLabels     = errors.New("kubelet: Labels: at most 8, each a valid Kubernetes label of at most 120 + 63 bytes")
 	ErrQuantity   = errors.New("kubelet: CPU and Memory: must be Kubernetes quantities, as 1 and 256Ki")
 	ErrPort       = errors.New("kubelet: Port: must be 1 to 65535")
-	ErrConfigMaps = errors.New("kubelet: ConfigMaps: at most 4, each a namespace and a name of DNS-1123 form")
+	ErrConfigMaps = errors.New("kubelet: ConfigMaps: at most 4, each once, a namespace and a name of DNS-1123 form")
 	ErrIntervals  = errors.New("kubelet: NodeStatusUpdateFrequency and NodeStatusReportFrequency must be at least 10s, LeaseDuration 4s to 1h")
 	ErrSeed       = errors.New("kubelet: Seed: must not be 0: take it from the board's entropy")
 	ErrTooLong    = errors.New("kubelet: the Node object would be longer than 10 KB: shorten the labels and facts")
@@ -48,6 +49,9 @@ func (k *Kubelet) Configure(c Config) error {
 		k.authorization = "Bearer " + c.Token
 	}
 	k.log.Configure(k.logBuffer[:])
+	if c.Board.Storage != nil {
+		k.record = make([]byte, 0, configmap.RecordSize)
+	}
 	k.node.Spec = c.nodeSpec()
 	k.node.SetAddress(c.Address)
 	memory := make([]byte, httpserver.MemorySize)
@@ -194,10 +198,18 @@ func (c *Config) labelsValid() bool {
 }
 
 func (c *Config) configMapsValid() bool {
-	for _, m := range c.ConfigMaps {
+	if len(c.ConfigMaps) > MaxConfigMaps {
+		return false
+	}
+	for i, m := range c.ConfigMaps {
 		if !isSubdomain(m.Namespace, 63) || !isSubdomain(m.Name, 253) {
 			return false
 		}
+		for _, before := range c.ConfigMaps[:i] {
+			if m == before {
+				return false
+			}
+		}
 	}
-	return len(c.ConfigMaps) <= MaxConfigMaps
+	return true
 }

@@ -41,6 +41,7 @@ func TestConfigureRefuses(t *testing.T) {
 		{"negative quantity", func(c *Config) { c.CPU = "-1" }, ErrQuantity},
 		{"port", func(c *Config) { c.Port = 65536 }, ErrPort},
 		{"five ConfigMaps", func(c *Config) { c.ConfigMaps = make([]ObjectName, 5) }, ErrConfigMaps},
+		{"a ConfigMap twice", func(c *Config) { c.ConfigMaps = []ObjectName{{"default", "a"}, {"default", "b"}, {"default", "a"}} }, ErrConfigMaps},
 		{"ConfigMap without name", func(c *Config) { c.ConfigMaps = []ObjectName{{"default", ""}} }, ErrConfigMaps},
 		{"report too often", func(c *Config) { c.NodeStatusReportFrequency = 9 * time.Second }, ErrIntervals},
 		{"report every 10 s", func(c *Config) { c.NodeStatusReportFrequency = 10 * time.Second }, nil},
@@ -79,8 +80,9 @@ func TestLongestConfigurationWorks(t *testing.T) {
 		f.Model, f.ID, f.SystemUUID, f.BootID, f.KernelVersion = x(63), x(63), x(128), strings.Repeat("\xff", 128), x(128)
 		f.OSImage, f.ResetReason = strings.Repeat("\x01", 128), x(128)
 		c.ConfigMaps = []ObjectName{{x(63), strings.Repeat(x(63)+".", 3) + x(61)}}
-		for range MaxConfigMaps - 1 {
+		for i := range MaxConfigMaps - 1 {
 			c.ConfigMaps = append(c.ConfigMaps, c.ConfigMaps[0])
+			c.ConfigMaps[i+1].Namespace = x(62) + itoa(i)
 		}
 	})
 	r.k.SetAddress(0, "1234:1234:1234:1234:1234:1234:255.255.255.255")

@@ -3,6 +3,8 @@
 
 package kubelet
 
+import "time"
+
 // counters are what /metrics counts beside the server's own.
 type counters struct {
 	heartbeats      uint32
@@ -11,6 +13,19 @@ type counters struct {
 	configsRejected uint32
 	entriesRejected uint32
 	answers         [numOperations][numOutcomes]uint32
+	durations       durations
+}
+
+// durations count the requests whose whole answer came, but for watches, and how
+// long they took together.
+type durations struct {
+	micros [numOperations]uint64
+	count  [numOperations]uint32
+}
+
+func (s *durations) add(op operation, d time.Duration) {
+	s.micros[op] += uint64(max(d, 0).Microseconds())
+	s.count[op]++
 }
 
 // outcome is how a request to the API server ended, coarse enough to keep the

@@ -18,5 +18,11 @@
 //	            SetPin, Save▼ │Read
 //	                     board.Board
 //
+// What a ConfigMap asks for is in force at once. It is stored at once too if the
+// last change was stored 10 s ago or longer, else when 10 s have gone by, and before
+// a reset that was asked for: so a ConfigMap that changes all the time does not wear
+// out the flash. Power that fails within these 10 s leaves the configuration that
+// was stored before, until the API server tells the newer one again.
+//
 // All memory is claimed by Configure. A Kubelet is not safe for concurrent use.
 package kubelet

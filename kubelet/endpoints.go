@@ -306,7 +306,8 @@ func queryInt(r *httpserver.Request, name string, def int) (v int, ok bool) {
 	return v, ok && len(text) > 0
 }
 
-// serveGPIO answers /pico/gpio: every pin that the board leads out, a part each.
+// serveGPIO answers /pico/gpio: every pin that the board leads out, a part each;
+// then the voltages at its analog inputs and the LED.
 func (k *Kubelet) serveGPIO(_ time.Duration, r *httpserver.Request, part int, w *httpserver.Response) bool {
 	pins := k.config.Board.Pins
 	if part == 0 {
@@ -327,12 +328,37 @@ func (k *Kubelet) serveGPIO(_ time.Duration, r *httpserver.Request, part int, w 
 		return true
 	}
 	w.Byte('}')
+	k.writeMillivolts(w)
 	if led := k.config.Board.LED; led != nil {
 		w.String(`,"led":`)
 		w.String(strconv.FormatBool(led.LED()))
 	}
 	w.String("}\n")
 	return false
+}
+
+// writeMillivolts writes the voltages at the analog inputs, if the board has any.
+func (k *Kubelet) writeMillivolts(w *httpserver.Response) {
+	if k.config.Board.Analog == nil {
+		return
+	}
+	w.String(`,"millivolts":{`)
+	first := true
+	for pin := range configmap.MaxPins {
+		v, err := k.config.Board.Analog.Millivolts(pin)
+		if err != nil {
+			continue
+		}
+		if !first {
+			w.Byte(',')
+		}
+		first = false
+		w.Byte('"')
+		w.Int(int64(pin))
+		w.String(`":`)
+		w.Uint(uint64(v))
+	}
+	w.Byte('}')
 }
 
 // readSensors takes a look at the sensors.

@@ -158,6 +158,7 @@ func TestMetricsPassPromlint(t *testing.T) {
 		`picolet_http_requests_total{path="/metrics",code="200"} 2`,
 		`picolet_temperature_celsius 27.125`,
 		`picolet_wifi_rssi_dbm -61`,
+		`picolet_adc_volts{pin="26"} 0.805`,
 		`picolet_config_resource_version{namespace="default",name="pico-config"} 90`,
 	} {
 		if !strings.Contains(string(body), want+"\n") {
@@ -304,6 +305,51 @@ func TestBlinkLED(t *testing.T) {
 	}
 }
 
+// The LED is what was set when it has blinked, whatever happened meanwhile.
+func TestBlinkLeavesTheLEDAsItWasSet(t *testing.T) {
+	t.Parallel()
+	const blink = `{"command":"blink_led","count":2,"interval_ms":1000}`
+	for name, test := range map[string]struct {
+		before, during string
+		want           bool
+	}{
+		"off":              {"LOW", "", false},
+		"on":               {"HIGH", "", true},
+		"set on meanwhile": {"LOW", "HIGH", true},
+		"set off":          {"HIGH", "LOW", false},
+		"never set":        {"", "", false},
+	} {
+		r := newRig(t, nil)
+		r.ready()
+		r.open(StreamWatch)
+		r.setLED(test.before)
+		r.post("/pico/command", blink)
+		r.act()
+		r.advance(1100*time.Millisecond, false)
+		if r.board.led != r.k.blinking.after {
+			t.Errorf("%s: the LED is %v after two of four changes, was %v", name, r.board.led, r.k.blinking.after)
+		}
+		r.post("/pico/command", blink) // in the middle of the other
+		r.act()
+		r.setLED(test.during)
+		lit := map[bool]int{}
+		for range 10 {
+			r.advance(900*time.Millisecond, false)
+			lit[r.board.led]++
+		}
+		if r.board.led != test.want || lit[true] == 0 || lit[false] == 0 {
+			t.Errorf("%s: in the end the LED is %v, want %v; seen %v", name, r.board.led, test.want, lit)
+		}
+	}
+}
+
+// setLED has a ConfigMap ask for a state of the LED, "" for none.
+func (r *rig) setLED(state string) {
+	if state != "" {
+		r.configure(`"led":"` + state + `"`)
+	}
+}
+
 func equal(a, b []bool) bool {
 	for i := range a {
 		if a[i] != b[i] {
@@ -335,16 +381,22 @@ func TestReboot(t *testing.T) {
 // A board without pins, LED and storage is a board too.
 func TestBareBoard(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, func(c *Config) { c.Board.Pins, c.Board.LED, c.Board.Storage = nil, nil, nil })
+	r := newRig(t, func(c *Config) { c.Board.Pins, c.Board.Analog, c.Board.LED, c.Board.Storage = nil, nil, nil, nil })
 	r.ready()
 	r.open(StreamWatch)
 	r.reply(StreamWatch, 200, `{"kind":"ConfigMapList","metadata":{"resourceVersion":"1"},"items":[{"metadata":{"name":"pico-config",`+
-		`"namespace":"default","resourceVersion":"1"},"data":{"memory_values":"0=1","pin_2":"HIGH"}}]}`)
-	if r.k.applied.Memory[0] != 1 || r.k.entriesRejected != 1 {
+		`"namespace":"default","resourceVersion":"1"},"data":{"memory_values":"0=1","pin_2":"HIGH","led":"HIGH"}}]}`)
+	if r.k.applied.Memory[0] != 1 || r.k.entriesRejected != 2 {
 		t.Errorf("memory %v, %d entries rejected", r.k.applied.Memory[0], r.k.entriesRejected)
 	}
 	if _, body := r.get("/pico/gpio"); strings.TrimSpace(string(body)) != `{"pins":{}}` {
 		t.Errorf("gpio: %s", body)
+	}
+	if _, body := r.get("/metrics"); strings.Contains(string(body), "picolet_adc") {
+		t.Errorf("metrics: %s", body)
+	}
+	if log := r.logText(); !strings.Contains(log, `entry="led \"HIGH\": the board has no LED"`) {
+		t.Errorf("log: %s", log)
 	}
 	if resp, _ := r.post("/pico/command", `{"command":"blink_led"}`); resp.StatusCode != 400 {
 		t.Errorf("blink without LED: %d", resp.StatusCode)

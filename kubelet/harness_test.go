@@ -21,6 +21,7 @@ type testBoard struct {
 	network  board.NetworkReadings
 	pins     [30]board.PinState
 	led      bool
+	volts    map[int]uint16 // thousandths
 	record   []byte
 	saveErr  error
 	loadErr  error
@@ -52,6 +53,14 @@ func (b *testBoard) Pin(pin int) (board.PinState, error) {
 	return b.pins[pin], nil
 }
 
+func (b *testBoard) Millivolts(pin int) (uint16, error) {
+	v, ok := b.volts[pin]
+	if !ok {
+		return 0, board.ErrNoPin
+	}
+	return v, nil
+}
+
 func (b *testBoard) Load(p []byte) (int, error) { return copy(p, b.record), b.loadErr }
 
 func (b *testBoard) Save(p []byte) error {
@@ -64,13 +73,13 @@ func (b *testBoard) Save(p []byte) error {
 
 func newTestBoard() *testBoard {
 	return &testBoard{readings: board.Readings{
-		HeapUsed: 60 << 10, HeapTotal: 232 << 10, FlashUsed: 700 << 10, FlashTotal: 2 << 20,
+		HeapUsed: 60 << 10, HeapPeak: 70 << 10, HeapTotal: 232 << 10, StackUnused: 1400, FlashUsed: 700 << 10, FlashTotal: 2 << 20,
 		CPUTime: 1500 * time.Millisecond, HasCPUTime: true,
 		TemperatureMilli: 27125, HasTemperature: true, RSSI: -61, HasRSSI: true,
 	}, network: board.NetworkReadings{
 		State: board.NetworkUp, Begun: [board.NumNetworkStates]uint32{board.NetworkOff: 1, board.NetworkNoAddress: 1, board.NetworkUp: 1},
 		Sent: 5120, Received: 6144,
-	}}
+	}, volts: map[int]uint16{26: 805, 27: 0, 28: 3300}}
 }
 
 func (b *testBoard) config() Config {
@@ -82,7 +91,7 @@ func (b *testBoard) config() Config {
 				KernelVersion: "none", OSImage: "picolet test board", ResetReason: "power-on",
 				Cores: 2, ClockKHz: 133000, MemoryBytes: 264 << 10, FlashBytes: 2 << 20,
 			},
-			Sensors: b, Pins: b, LED: b, Storage: b, Network: b,
+			Sensors: b, Pins: b, Analog: b, LED: b, Storage: b, Network: b,
 		},
 	}
 }

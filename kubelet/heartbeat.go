@@ -73,7 +73,7 @@ func (k *Kubelet) refresh(now time.Duration) bool {
 	first := !k.conditionsKnown
 	flipped := k.node.SetConditions(node.Inputs{
 		Readings:     &k.readings,
-		StoreFailed:  k.storeFailed,
+		StoreFailed:  k.storing.failed,
 		PortFull:     k.server.Stats().InUse == MaxServed,
 		LinkUp:       k.linkUp(now),
 		ShuttingDown: k.resetting,
@@ -297,7 +297,7 @@ func (k *Kubelet) eventAnswered(now time.Duration, code int) {
 	case code == 429 || code >= 500 || code == 0:
 		k.failed(now, createEvent, code)
 	default:
-		k.log.Begin(now, k.clock.Micros(now), logring.Warn, "API server refuses an Event").
+		k.Record(now, logring.Warn, "API server refuses an Event").
 			Str("reason", k.events.queue[0].reason).Int("code", int64(code)).
 			Bytes("answer", k.client.answer.Message()).End()
 		k.events.drop()

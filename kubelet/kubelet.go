@@ -75,9 +75,9 @@ type Kubelet struct {
 	renewedMicros   int64
 
 	// Configuration.
-	applied     configmap.Config
-	storeFailed bool
-	record      [configmap.RecordSize]byte
+	applied configmap.Config
+	storing storing
+	record  []byte // scratch; none without storage
 
 	counters
 	logBuffer [logSize]byte
@@ -86,7 +86,7 @@ type Kubelet struct {
 // Start begins at now, the time since boot: the stored configuration is put
 // in force, then the node is registered.
 func (k *Kubelet) Start(now time.Duration) {
-	rec := k.log.Begin(now, 0, logring.Info, "Kubelet started").
+	rec := k.Record(now, logring.Info, "Kubelet started").
 		Str("node", k.config.NodeName).Str("board", k.config.Board.Facts.ID).Str("version", k.config.Version)
 	if why := k.config.Board.Facts.ResetReason; why != "" {
 		rec.Str("reset", why)
@@ -142,7 +142,7 @@ func (k *Kubelet) clientClosed(now time.Duration, cause error) {
 	case streamDialing:
 		k.unanswered(now, c.state, "API server cannot be reached", cause)
 	default:
-		k.log.Begin(now, k.clock.Micros(now), logring.Info, "Stream to the API server ended").Str("host", k.config.Host).Err(cause).End()
+		k.Record(now, logring.Info, "Stream to the API server ended").Str("host", k.config.Host).Err(cause).End()
 	}
 	c.lost(now, &k.random)
 }
@@ -219,6 +219,12 @@ func (k *Kubelet) SetAddress(now time.Duration, ip string) {
 	}
 }
 
+// Record begins a record of the kubelet's log with the board's time of day, for
+// whoever drives the kubelet; its End completes it.
+func (k *Kubelet) Record(now time.Duration, l logring.Level, message string) *logring.Record {
+	return k.log.Begin(now, k.clock.Micros(now), l, message)
+}
+
 // Log is the kubelet's log, for a console to follow.
 func (k *Kubelet) Log() *logring.Ring { return &k.log }
 
@@ -244,6 +250,7 @@ func (k *Kubelet) step(now time.Duration) {
 	k.checkStatus(now)
 	k.stepClient(now)
 	k.stepWatchers(now)
+	k.stepStore(now)
 	k.stepBlink(now)
 	k.stepReset(now)
 }
@@ -273,7 +280,7 @@ func (k *Kubelet) Output() Output {
 // wake is the next time at which something is due.
 func (k *Kubelet) wake() time.Duration {
 	c := &k.client
-	t := min(k.server.Wake(), c.exchange.wake(), k.blinking.wake(), k.resetWake())
+	t := min(k.server.Wake(), c.exchange.wake(), k.blinking.wake(), k.storing.wake(), k.resetWake())
 	for i := range k.watchers {
 		w := &k.watchers[i]
 		if k.registered == done || w.state != streamClosed {

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/picolet/picolet/kubelet/logring"
 )
 
 // A kubelet may start long after its board booted, as on a Linux machine: it
@@ -34,5 +36,22 @@ func TestStartLateInTheBoardsLife(t *testing.T) {
 	}
 	if _, stats := r.get("/stats/summary"); !strings.Contains(string(stats), `"startTime":"2026-02-28T23:59:50Z"`) {
 		t.Errorf("stats: %s", stats)
+	}
+}
+
+// What the driver of a kubelet logs has the time of day, once that is known.
+func TestRecordHasTheTimeOfDay(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil)
+	r.now = 1500 * time.Millisecond
+	r.k.Record(r.now, logring.Warn, "Before").End()
+	r.open(StreamAPI)
+	r.reply(StreamAPI, 404, notFoundBody)
+	r.k.Record(r.now+time.Second, logring.Info, "After").Str("ssid", "lab").End()
+	log := r.logText()
+	for _, want := range []string{`+1.500s WARN msg="Before"`, `2026-02-28T23:59:52.000000Z INFO msg="After" ssid=lab`} {
+		if !strings.Contains(log, want+"\n") {
+			t.Errorf("the log lacks %q:\n%s", want, log)
+		}
 	}
 }

@@ -4,9 +4,11 @@
 package kubelet
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/picolet/picolet/board"
+	"github.com/picolet/picolet/kubelet/configmap"
 	"github.com/picolet/picolet/kubelet/httpserver"
 	"github.com/picolet/picolet/kubelet/logring"
 )
@@ -59,6 +61,11 @@ func (m *sampleWriter) value(v uint64) {
 // decimal writes a sample counted in 1/10^places.
 func (m *sampleWriter) decimal(v int64, places int) {
 	m.begin()
+	m.decimalValue(v, places)
+}
+
+// decimalValue ends a sample begun by labels, counted in 1/10^places.
+func (m *sampleWriter) decimalValue(v int64, places int) {
 	m.w.Byte(' ')
 	m.w.Decimal(v, places)
 	m.w.Byte('\n')
@@ -68,6 +75,12 @@ func (m *sampleWriter) decimal(v int64, places int) {
 // were validated: none needs escaping.
 func (m *sampleWriter) labels(pairs ...string) {
 	m.begin()
+	m.pairs("", pairs...)
+}
+
+// pairs ends the name of a sample by a suffix and writes its label pairs.
+func (m *sampleWriter) pairs(suffix string, pairs ...string) {
+	m.w.String(suffix)
 	if len(pairs) == 0 {
 		return
 	}
@@ -101,6 +114,8 @@ func counter(f func(k *Kubelet) uint64) func(*Kubelet, time.Duration, int, *samp
 
 // families is what /metrics shows, sorted by name.
 var families = [...]family{
+	{"picolet_adc_volts", "gauge", "Voltage at an analog input.", analogVolts},
+	{"picolet_api_request_duration_seconds", "summary", "Time from the first byte of a request to the API server to the last of its answer, by operation; without watches.", apiDurations},
 	{"picolet_api_requests_total", "counter", "Requests to the API server, by operation and outcome.", apiRequests},
 	{"picolet_build_info", "gauge", "Version of the kubelet and model of the board.", single(buildInfo)},
 	{"picolet_clock_steps_total", "counter", "Times the clock was found wrong and set anew.",
@@ -119,6 +134,7 @@ var families = [...]family{
 		counter(func(k *Kubelet) uint64 { return uint64(k.events.dropped) })},
 	{"picolet_flash_size_bytes", "gauge", "Size of the flash or disk.", single(flashSize)},
 	{"picolet_flash_used_bytes", "gauge", "Used part of the flash or disk.", single(flashUsed)},
+	{"picolet_heap_peak_bytes", "gauge", "Most of the heap that was seen in use.", single(heapPeak)},
 	{"picolet_heap_size_bytes", "gauge", "Size of the heap.", single(heapSize)},
 	{"picolet_heap_used_bytes", "gauge", "Used part of the heap.", single(heapUsed)},
 	{"picolet_heartbeat_timestamp_seconds", "gauge", "Time of the last heartbeat that arrived.", single(heartbeatTime)},
@@ -142,6 +158,7 @@ var families = [...]family{
 		single(func(k *Kubelet, _ time.Duration, m *sampleWriter) { m.network(k, k.network.Sent) })},
 	{"picolet_network_state", "gauge", "Whether the way to the API server is in this state.", networkStates},
 	{"picolet_network_state_begun_total", "counter", "How often each state of the way to the API server began.", networkStatesBegun},
+	{"picolet_stack_unused_bytes", "gauge", "Part of the stack that was never used.", single(stackUnused)},
 	{"picolet_temperature_celsius", "gauge", "Temperature of the board.", single(temperature)},
 	{"picolet_uptime_seconds", "gauge", "Time since the board booted.",
 		single(func(_ *Kubelet, now time.Duration, m *sampleWriter) { m.decimal(now.Milliseconds(), 3) })},
@@ -192,6 +209,36 @@ func (k *Kubelet) serveFamily(now time.Duration, f family, families int, r *http
 	return true
 }
 
+func analogVolts(k *Kubelet, _ time.Duration, i int, m *sampleWriter) int {
+	analog := k.config.Board.Analog
+	if analog == nil {
+		return 1
+	}
+	if v, err := analog.Millivolts(i); err == nil {
+		m.labels("pin", strconv.Itoa(i)) // has the texts of numbers below 100
+		m.decimalValue(int64(v), 3)
+	}
+	return configmap.MaxPins
+}
+
+// apiDurations writes a summary without quantiles for each operation: its sum,
+// then its count.
+func apiDurations(k *Kubelet, _ time.Duration, i int, m *sampleWriter) int {
+	op := operation(i/2) + 1
+	switch count := k.durations.count[op]; {
+	case count == 0:
+	case i%2 == 0:
+		m.begin()
+		m.pairs("_sum", "operation", op.String())
+		m.decimalValue(int64(k.durations.micros[op]), 6)
+	default:
+		m.begin()
+		m.pairs("_count", "operation", op.String())
+		m.value(uint64(count))
+	}
+	return 2 * int(numOperations-1)
+}
+
 func apiRequests(k *Kubelet, _ time.Duration, i int, m *sampleWriter) int {
 	op, o := operation(i/int(numOutcomes))+1, outcome(i%int(numOutcomes))
 	if n := k.answers[op][o]; n > 0 {
@@ -226,6 +273,18 @@ func cpuSeconds(k *Kubelet, _ time.Duration, m *sampleWriter) {
 func heapUsed(k *Kubelet, _ time.Duration, m *sampleWriter) {
 	if k.readings.HeapTotal > 0 {
 		m.uint(k.readings.HeapUsed)
+	}
+}
+
+func heapPeak(k *Kubelet, _ time.Duration, m *sampleWriter) {
+	if k.readings.HeapPeak > 0 {
+		m.uint(k.readings.HeapPeak)
+	}
+}
+
+func stackUnused(k *Kubelet, _ time.Duration, m *sampleWriter) {
+	if k.readings.StackUnused > 0 {
+		m.uint(uint64(k.readings.StackUnused))
 	}
 }
 

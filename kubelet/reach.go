@@ -64,7 +64,7 @@ func (k *Kubelet) unanswered(now time.Duration, s exchangeState, message string,
 		to = reachNothing
 	}
 	if k.reach.set(now, to, 0) {
-		k.log.Begin(now, k.clock.Micros(now), logring.Warn, message).Str("host", k.config.Host).Err(cause).End()
+		k.Record(now, logring.Warn, message).Str("host", k.config.Host).Err(cause).End()
 	}
 }
 
@@ -76,7 +76,7 @@ func (k *Kubelet) answeredWith(now time.Duration, code int) (news bool) {
 	}
 	before := k.reach
 	if k.reach.set(now, reachAPIServer, 0) && before.reach != reachUnknown {
-		k.log.Begin(now, k.clock.Micros(now), logring.Info, "API server answers again").Dur("after", now-before.since).End()
+		k.Record(now, logring.Info, "API server answers again").Dur("after", now-before.since).End()
 	}
 	return true
 }

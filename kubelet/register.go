@@ -92,13 +92,13 @@ func (k *Kubelet) registrationDone(now time.Duration, fresh bool) {
 	} else {
 		k.statusChanged()
 	}
-	k.log.Begin(now, k.clock.Micros(now), logring.Info, "Node registered").
+	k.Record(now, logring.Info, "Node registered").
 		Str("node", k.config.NodeName).Bytes("uid", k.nodeUID.Bytes()).End()
 }
 
 // deregistered starts over after the API server said that the node is gone.
 func (k *Kubelet) deregistered(now time.Duration) {
-	k.log.Begin(now, k.clock.Micros(now), logring.Warn, "Node is gone: registering it again").
+	k.Record(now, logring.Warn, "Node is gone: registering it again").
 		Str("node", k.config.NodeName).End()
 	k.registered = look
 }

@@ -106,7 +106,7 @@ func (k *Kubelet) writeNetworkSection(now time.Duration, j *jsonstream.Writer) {
 func (k *Kubelet) writeConfigSection(j *jsonstream.Writer) {
 	j.BeginObject()
 	j.UintMember("generation", uint64(k.applied.Generation))
-	j.BoolMember("stored", !k.storeFailed)
+	j.BoolMember("stored", !k.storing.failed && !k.storing.due)
 	j.Key("configMaps")
 	j.BeginArray()
 	for i := range k.watchers {

@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/picolet/picolet/board"
 	"github.com/picolet/picolet/kubelet/configmap"
 	"github.com/picolet/picolet/kubelet/http1"
 	"github.com/picolet/picolet/kubelet/logring"
@@ -210,6 +209,9 @@ func (k *Kubelet) watchEvent(now time.Duration, w *watcher, ev configmap.Event) 
 // watchDone plans what follows a whole answer.
 func (k *Kubelet) watchDone(now time.Duration, w *watcher) {
 	code := w.reader.Status
+	if w.op != watchConfigMap {
+		k.durations.add(w.op, now-w.asked)
+	}
 	w.state = streamIdle
 	if w.reader.Close || len(w.out) > 0 {
 		w.state, w.out = streamClosed, nil
@@ -287,124 +289,8 @@ func (k *Kubelet) refuseConfig(now time.Duration, w *watcher) {
 		text(w.name.Namespace).text("/").text(w.name.Name).text(": ").text(why.Error())
 }
 
-// applyConfig puts what a ConfigMap asks for in force, tells of it and keeps it.
-func (k *Kubelet) applyConfig(now time.Duration, w *watcher) {
-	k.drivePins(&w.staged)
-	if !k.applied.Apply(&w.staged) {
-		return
-	}
-	s := &w.staged
-	k.configsApplied++
-	k.entriesRejected += uint32(s.Rejected)
-	k.logWatch(now, logring.Info, "ConfigMap applied", w).
-		Int("entries", int64(s.Entries)).Int("rejected", int64(s.Rejected)).Int("ignored", int64(s.Ignored)).End()
-	if s.Rejected > 0 {
-		k.tellRejections(now, w)
-	}
-	k.addAppliedEvent(now, w)
-	k.store(now)
-}
-
-// drivePins sets the pins that a ConfigMap names, and takes back those that
-// the board does not have.
-func (k *Kubelet) drivePins(s *configmap.Staged) {
-	for n := range configmap.MaxPins {
-		state, ok := s.Pin(n)
-		if !ok {
-			continue
-		}
-		if err := k.setPin(n, state); err != nil {
-			s.RejectPin(n, rejectionOf(err))
-		}
-	}
-}
-
-func rejectionOf(err error) configmap.Reason {
-	switch err {
-	case board.ErrNoPin:
-		return configmap.ReasonNoPin
-	case board.ErrNoPWM:
-		return configmap.ReasonNoPWM
-	}
-	return configmap.ReasonPinFailed
-}
-
-// setPin drives a pin of the board, if it has any.
-func (k *Kubelet) setPin(n int, state board.PinState) error {
-	pins := k.config.Board.Pins
-	if pins == nil || n >= pins.Count() {
-		return board.ErrNoPin
-	}
-	return pins.SetPin(n, state)
-}
-
-func (k *Kubelet) addAppliedEvent(now time.Duration, w *watcher) {
-	k.events.add("ConfigApplied", false, k.clock.Micros(now)).
-		text(w.name.Namespace).text("/").text(w.name.Name).text(": ").
-		int(int64(w.staged.Entries)).text(" entries applied, ").
-		int(int64(w.staged.Rejected)).text(" rejected")
-}
-
-// tellRejections logs the first wrong entries and shows one in an Event.
-func (k *Kubelet) tellRejections(now time.Duration, w *watcher) {
-	list := w.staged.Rejections()
-	for i := range list {
-		k.logWatch(now, logring.Warn, "ConfigMap entry is skipped", w).
-			Bytes("entry", list[i].AppendText(k.text[:0])).End()
-	}
-	e := k.events.add("ConfigRejected", true, k.clock.Micros(now)).
-		text(w.name.Namespace).text("/").text(w.name.Name).text(": skipped ").
-		bytes(list[0].AppendText(k.text[:0]))
-	if more := w.staged.Rejected - 1; more > 0 {
-		e.text(" and ").int(int64(more)).text(" more, see /logs")
-	}
-}
-
-// store keeps the configuration over a restart.
-func (k *Kubelet) store(now time.Duration) {
-	storage := k.config.Board.Storage
-	if storage == nil {
-		return
-	}
-	record, err := k.applied.AppendBinary(k.record[:0])
-	if err == nil {
-		err = storage.Save(record)
-	}
-	k.storeFailed = err != nil
-	if err != nil {
-		k.log.Begin(now, k.clock.Micros(now), logring.Error, "Configuration is in force but could not be stored").Err(err).End()
-	}
-}
-
-// restore puts the stored configuration in force, before there is a network.
-func (k *Kubelet) restore(now time.Duration) {
-	storage := k.config.Board.Storage
-	if storage == nil {
-		return
-	}
-	n, err := storage.Load(k.record[:])
-	if err == nil && n > 0 {
-		err = k.applied.UnmarshalBinary(k.record[:n])
-	}
-	if err != nil {
-		k.storeFailed = true
-		k.log.Begin(now, 0, logring.Error, "Stored configuration cannot be read: starting without").Err(err).End()
-		return
-	}
-	for i, state := range k.applied.Pins {
-		if state.Mode != board.PinFloating {
-			// A pin that was set once is there; should it fail all the
-			// same, /pico/gpio shows it.
-			_ = k.setPin(i, state)
-		}
-	}
-	if n > 0 {
-		k.log.Begin(now, 0, logring.Info, "Stored configuration applied").Int("generation", int64(k.applied.Generation)).End()
-	}
-}
-
 // logWatch begins a record about a ConfigMap.
 func (k *Kubelet) logWatch(now time.Duration, l logring.Level, message string, w *watcher) *logring.Record {
-	return k.log.Begin(now, k.clock.Micros(now), l, message).
+	return k.Record(now, l, message).
 		Str("namespace", w.name.Namespace).Str("name", w.name.Name)
 }

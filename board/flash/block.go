@@ -47,8 +47,22 @@ func parseBlock(at uint32, p []byte) (block, bool) {
 		sum:      binary.LittleEndian.Uint32(p[sumAt:]),
 		sealed:   binary.LittleEndian.Uint32(p[sealAt:]) == 0,
 	}
-	ok := string(p[:len(magic)]) == magic && b.sequence > 0 && b.sequence < maxSequence && b.length <= MaxRecord
+	ok := equal(p[:len(magic)], magic) && b.sequence > 0 && b.sequence < maxSequence && b.length <= MaxRecord
 	return b, ok
+}
+
+// equal compares without the copies that the compiler of boards makes to compare
+// strings, and so does package bytes.
+func equal[T string | []byte](a []byte, b T) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i] != b[i] {
+			return false
+		}
+	}
+	return true
 }
 
 // begins tells whether p begins with the header of b, sealed or not.

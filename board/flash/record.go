@@ -232,7 +232,7 @@ func (r *Record) holds(p []byte) (bool, error) {
 		if err := r.Device.ReadAt(r.page[:n], r.newest.at+headerSize+uint32(done)); err != nil {
 			return false, err
 		}
-		if string(r.page[:n]) != string(p[done:done+n]) {
+		if !equal(r.page[:n], p[done:done+n]) {
 			return false, nil
 		}
 		done += n

@@ -13,6 +13,7 @@ const MaxSources = 4
 type Config struct {
 	Memory [RegionSize]byte
 	Pins   [MaxPins]board.PinState // PinFloating: never set
+	LED    board.PinMode           // PinLow or PinHigh; PinFloating: never set
 
 	// Generation counts the changes by Apply. It is kept over restarts.
 	Generation uint32
@@ -67,6 +68,9 @@ func (c *Config) merge(s *Staged) {
 		if state, ok := s.Pin(n); ok {
 			c.Pins[n] = state
 		}
+	}
+	if s.led != board.PinFloating {
+		c.LED = s.led
 	}
 }
 

@@ -46,18 +46,18 @@ func TestSizes(t *testing.T) {
 func TestApplyMerges(t *testing.T) {
 	t.Parallel()
 	var c configmap.Config
-	if !c.Apply(stageAll(t, "1", map[string]string{"memory_values": "0=1,1=2,1023=9", "pin_3": "HIGH", "pin_4": "LOW"})) {
+	if !c.Apply(stageAll(t, "1", map[string]string{"memory_values": "0=1,1=2,1023=9", "pin_3": "HIGH", "pin_4": "LOW", "led": "HIGH"})) {
 		t.Error("the first configuration is no change")
 	}
 	if !c.Apply(stageAll(t, "2", map[string]string{"memory_values": "1=0,2=7", "pin_4": "PWM:5", "pin_5": "x"})) {
 		t.Error("another configuration is no change")
 	}
-	want := configmap.Config{Generation: 2}
+	want := configmap.Config{Generation: 2, LED: board.PinHigh}
 	want.Memory[0], want.Memory[2], want.Memory[1023] = 1, 7, 9
 	want.Pins[3] = board.PinState{Mode: board.PinHigh}
 	want.Pins[4] = board.PinState{Mode: board.PinPWM, Duty: 5}
-	if c.Memory != want.Memory || c.Pins != want.Pins || c.Generation != want.Generation {
-		t.Errorf("got %v %v generation %d", c.Memory[:3], c.Pins, c.Generation)
+	if c.Memory != want.Memory || c.Pins != want.Pins || c.LED != want.LED || c.Generation != want.Generation {
+		t.Errorf("got %v %v LED %v generation %d", c.Memory[:3], c.Pins, c.LED, c.Generation)
 	}
 }
 
@@ -76,6 +76,7 @@ func TestApplyChanged(t *testing.T) {
 		{"one more zero", map[string]string{"memory_values": "1=0,2=0", "pin_1": "LOW"}, true},
 		{"address", map[string]string{"memory_values": "2=0", "pin_1": "LOW"}, true},
 		{"pin", map[string]string{"memory_values": "1=0", "pin_2": "LOW"}, true},
+		{"LED", map[string]string{"memory_values": "1=0", "pin_1": "LOW", "led": "LOW"}, true},
 		{"mode", map[string]string{"memory_values": "1=0", "pin_1": "PWM:0"}, true},
 		{"wrong entry", map[string]string{"memory_values": "1=0,x", "pin_1": "LOW"}, true},
 		{"less", map[string]string{"pin_1": "LOW"}, true},
@@ -175,6 +176,7 @@ func filled(t *testing.T) *configmap.Config {
 	for i := range 6 {
 		c.Apply(stageNamed(t, fmt.Sprint("cm-", i), fmt.Sprint(1000+i), map[string]string{
 			"memory_values":         fmt.Sprintf("%d=%d,1023=1", i, i+100),
+			"led":                   "HIGH",
 			fmt.Sprint("pin_", 5*i): "PWM:200",
 		}))
 	}
@@ -238,6 +240,8 @@ func TestRecordErrors(t *testing.T) {
 		{"unchanged", sealed, nil},
 		{"empty", func([]byte) []byte { return nil }, configmap.ErrRecordLength},
 		{"longer", func(r []byte) []byte { return sealed(append(r, 0)) }, configmap.ErrRecordLength},
+		{"format 1 of this length", func(r []byte) []byte { r[7] = 1; return sealed(r) }, configmap.ErrRecordLength},
+		{"LED mode", func(r []byte) []byte { r[len(r)-9] = byte(board.PinPWM); return sealed(r) }, configmap.ErrRecordContent},
 		{"next format", func(r []byte) []byte { r[7]++; return sealed(r) }, configmap.ErrRecordFormat},
 		{"erased flash", func(r []byte) []byte { return bytes.Repeat([]byte{0xff}, len(r)) }, configmap.ErrRecordFormat},
 		{"checksum", func(r []byte) []byte { r[header]++; return r }, configmap.ErrRecordChecksum},
@@ -265,6 +269,43 @@ func TestAppendBinaryUnknownMode(t *testing.T) {
 	c.Pins[31].Mode = board.PinPWM + 1
 	if b, err := c.AppendBinary([]byte("x")); err != configmap.ErrRecordContent || string(b) != "x" {
 		t.Errorf("AppendBinary = %q, %v", b, err)
+	}
+}
+
+// A board whose software is new reads what the old one left: all but the LED.
+func TestRecordOfFormat1(t *testing.T) {
+	t.Parallel()
+	c := filled(t)
+	record, err := c.AppendBinary(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := append(record[:len(record)-9:len(record)-9], make([]byte, 8)...)
+	old[7] = 1
+	old = sealed(old)
+	got := configmap.Config{Generation: 77}
+	c.LED = board.PinFloating
+	if err := got.UnmarshalBinary(old); err != nil || got != *c {
+		t.Errorf("UnmarshalBinary: %v; equal: %v", err, got == *c)
+	}
+	for n := range len(old) {
+		if err := got.UnmarshalBinary(old[:n]); err != configmap.ErrRecordLength {
+			t.Fatalf("cut to %d bytes: %v", n, err)
+		}
+	}
+}
+
+// A digest is stored: it must not change with the software, or each board would
+// take its ConfigMaps for changed after an update.
+func TestDigestStays(t *testing.T) {
+	t.Parallel()
+	for want, data := range map[uint64]map[string]string{
+		0x8873a922e98c43c1: {"memory_values": "0=1,x", "pin_1": "LOW"},
+		0x5aa8dd7f40f910c5: {"led": "HIGH"},
+	} {
+		if got := stageAll(t, "1", data).Digest(); got != want {
+			t.Errorf("%v: digest %#x, want %#x", data, got, want)
+		}
 	}
 }
 

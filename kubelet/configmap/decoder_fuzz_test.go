@@ -272,5 +272,5 @@ func (r *reference) data(object node) error {
 
 func isKnown(key string) bool {
 	n, err := strconv.Atoi(strings.TrimPrefix(key, "pin_"))
-	return key == "memory_values" || err == nil && n >= 0 && n < 32 && key == fmt.Sprintf("pin_%d", n)
+	return key == "memory_values" || key == "led" || err == nil && n >= 0 && n < 32 && key == fmt.Sprintf("pin_%d", n)
 }

@@ -11,6 +11,10 @@
 //
 //	memory_values: "0=0x42, 1=0x43"   # address=value, split by comma or newline
 //	pin_7: "PWM:128"                  # HIGH, LOW or PWM:0-255; also in lower case
+//	led: "HIGH"                       # the LED on the board: HIGH or LOW
+//
+// The LED takes the words of a pin because data holds strings: on, off, true and
+// 1 are none in YAML unless they are quoted, and the API server refuses them.
 //
 // Numbers are decimal (leading zeros do not make them octal) or hexadecimal
 // behind 0x; white space around them and empty entries do not matter, and of

@@ -40,6 +40,9 @@ func describe(s *configmap.Staged) string {
 			fmt.Fprintf(&b, "pin_%d=%s ", n, state.AppendText(nil))
 		}
 	}
+	if on, ok := s.LED(); ok {
+		fmt.Fprintf(&b, "led=%v ", on)
+	}
 	fmt.Fprintf(&b, "entries=%d rejected=%d ignored=%d", s.Entries, s.Rejected, s.Ignored)
 	for _, r := range s.Rejections() {
 		fmt.Fprintf(&b, "\n\t%s", r.AppendText(nil))

@@ -20,21 +20,24 @@ var (
 	ErrRecordFormat = errors.New("configmap: stored configuration is of an unknown format; it will be made anew from the ConfigMaps")
 	// ErrRecordChecksum: the storage lost or changed bytes.
 	ErrRecordChecksum = errors.New("configmap: stored configuration has a wrong checksum; it will be made anew from the ConfigMaps")
-	// ErrRecordContent: a pin has a mode that does not exist, or the list of
-	// versions is out of order. From AppendBinary it means that the caller
-	// put such a mode into Config.Pins.
+	// ErrRecordContent: a pin or the LED has a mode that does not exist, or
+	// the list of versions is out of order. From AppendBinary it means that the
+	// caller put such a mode into the Config.
 	ErrRecordContent = errors.New("configmap: configuration makes no sense; it will be made anew from the ConfigMaps")
 )
 
 // A record is, in little endian: magic, Generation, Memory, mode and duty of
-// each pin, the versions, and an FNV-1a checksum over all before it.
+// each pin, the versions, the mode of the LED, and an FNV-1a checksum over all
+// before it. Records of format 1 have no LED, and are still read.
 const (
-	recordMagic  = "picocfg\x01" // the last byte is the format
+	recordMagic  = "picocfg\x02" // the last byte is the format
+	recordMagic1 = "picocfg\x01"
 	recordHeader = len(recordMagic) + 4
+	recordLED    = 1
 	recordSum    = 8
 
 	// RecordSize is the length in bytes of a stored Config.
-	RecordSize = recordHeader + RegionSize + 2*MaxPins + 24*MaxSources + recordSum
+	RecordSize = recordHeader + RegionSize + 2*MaxPins + 24*MaxSources + recordLED + recordSum
 )
 
 // A record must fit where it is kept.
@@ -55,13 +58,15 @@ func (c *Config) AppendBinary(dst []byte) ([]byte, error) {
 	for i := range c.versions {
 		b = c.versions[i].append(b)
 	}
+	b = append(b, byte(c.LED))
 	return binary.LittleEndian.AppendUint64(b, checksum(b[start:])), nil
 }
 
-// UnmarshalBinary reads a record that AppendBinary made. On an error it leaves
-// c as it was.
+// UnmarshalBinary reads a record that AppendBinary made, of this format or of
+// the one before. On an error it leaves c as it was.
 func (c *Config) UnmarshalBinary(p []byte) error {
-	if err := checkRecord(p); err != nil {
+	hasLED, err := checkRecord(p)
+	if err != nil {
 		return err
 	}
 	var read Config
@@ -75,6 +80,9 @@ func (c *Config) UnmarshalBinary(p []byte) error {
 	for i := range read.versions {
 		read.versions[i] = parseVersion(p[24*i:])
 	}
+	if hasLED {
+		read.LED = board.PinMode(p[24*MaxSources])
+	}
 	if !read.valid() {
 		return ErrRecordContent
 	}
@@ -82,25 +90,36 @@ func (c *Config) UnmarshalBinary(p []byte) error {
 	return nil
 }
 
-func checkRecord(p []byte) error {
-	switch {
-	case len(p) < len(recordMagic):
-		return ErrRecordLength
-	case text.View(p[:len(recordMagic)]) != recordMagic:
-		return ErrRecordFormat
-	case len(p) != RecordSize:
-		return ErrRecordLength
+// checkRecord tells whether p is whole, and whether it is of a format with an LED.
+func checkRecord(p []byte) (hasLED bool, err error) {
+	if len(p) < len(recordMagic) {
+		return false, ErrRecordLength
+	}
+	size := RecordSize
+	switch text.View(p[:len(recordMagic)]) {
+	case recordMagic:
+		hasLED = true
+	case recordMagic1:
+		size -= recordLED
+	default:
+		return false, ErrRecordFormat
+	}
+	if len(p) != size {
+		return false, ErrRecordLength
 	}
 	body, sum := p[:len(p)-recordSum], p[len(p)-recordSum:]
 	if binary.LittleEndian.Uint64(sum) != checksum(body) {
-		return ErrRecordChecksum
+		return false, ErrRecordChecksum
 	}
-	return nil
+	return hasLED, nil
 }
 
 func checksum(p []byte) uint64 { return uint64(newFNV().bytes(p)) }
 
 func (c *Config) valid() bool {
+	if c.LED > board.PinHigh {
+		return false
+	}
 	for _, p := range &c.Pins {
 		if p.Mode > board.PinPWM {
 			return false

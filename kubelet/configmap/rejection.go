@@ -26,6 +26,8 @@ const (
 	ReasonNoPin            // board.ErrNoPin, found when applied
 	ReasonNoPWM            // board.ErrNoPWM, found when applied
 	ReasonPinFailed        // another error of the board, found when applied
+	ReasonLEDState         // the value of the LED is neither of the two
+	ReasonNoLED            // the board has no LED, found when applied
 	numReasons      = iota
 )
 
@@ -42,6 +44,8 @@ var reasonTexts = [numReasons]string{
 	ReasonNoPin:     "the board has no such pin",
 	ReasonNoPWM:     "the pin cannot do PWM, want HIGH or LOW",
 	ReasonPinFailed: "the board could not set the pin",
+	ReasonLEDState:  "unknown LED state, want HIGH or LOW",
+	ReasonNoLED:     "the board has no LED",
 }
 
 // String returns the reason as a log or an Event words it.
@@ -78,8 +82,8 @@ func newRejection(key, entry []byte, why Reason) (r Rejection) {
 	return r
 }
 
-// Key is the key in the ConfigMap's data, memory_values or pin_ and digits, cut
-// to 32 bytes.
+// Key is the key in the ConfigMap's data: memory_values, led, or pin_ and digits,
+// cut to 32 bytes.
 func (r *Rejection) Key() []byte { return r.key[:r.keyLen] }
 
 // Entry is the wrong part of the value, without white space around it, cut to

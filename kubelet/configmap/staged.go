@@ -21,11 +21,12 @@ type Staged struct {
 	written [RegionSize / 8]byte
 	pins    [MaxPins]board.PinState // zero where not set
 	pinSet  uint32
+	led     board.PinMode // PinFloating where not set
 
 	source          uint64 // sourceOf the ConfigMap
 	resourceVersion uint64 // 0: not known
 
-	Entries  int // accepted addresses and pins
+	Entries  int // accepted addresses, pins and the LED
 	Rejected int // wrong entries, skipped
 	Ignored  int // keys that mean nothing to a board
 
@@ -76,12 +77,30 @@ func (s *Staged) RejectPin(n int, why Reason) {
 	s.Entries--
 }
 
+// LED returns whether s asks for light; ok is false if it does not name the LED.
+func (s *Staged) LED() (on, ok bool) { return s.led == board.PinHigh, s.led != board.PinFloating }
+
+// RejectLED takes back what s asks for the LED, because the board has none. It
+// does nothing if s does not name the LED.
+func (s *Staged) RejectLED(why Reason) {
+	if s.led == board.PinFloating {
+		return
+	}
+	state := board.PinState{Mode: s.led}
+	s.reject(append(s.key[:0], ledKey...), state.AppendText(s.value[:0]), why)
+	s.led = board.PinFloating
+	s.Entries--
+}
+
 // Digest is a 64-bit hash of all that s asks for, its wrong entries included:
 // if two differ, there is something to do or to tell.
 func (s *Staged) Digest() uint64 {
 	h := newFNV().bytes(s.memory[:]).bytes(s.written[:]).uint(uint64(s.pinSet))
 	for _, p := range &s.pins {
 		h = h.byte(byte(p.Mode)).byte(p.Duty)
+	}
+	if s.led != board.PinFloating { // else the digest is as before there was this key
+		h = h.byte(byte(s.led))
 	}
 	h = h.uint(uint64(s.Rejected))
 	for i := range s.Rejections() {
@@ -104,6 +123,12 @@ func (s *Staged) setByte(addr int, v byte) {
 func (s *Staged) setPin(n int, state board.PinState) {
 	s.pins[n] = state
 	s.pinSet |= 1 << n
+	s.Entries++
+}
+
+// setLED takes the accepted state of the LED, PinLow or PinHigh.
+func (s *Staged) setLED(mode board.PinMode) {
+	s.led = mode
 	s.Entries++
 }
 

@@ -20,6 +20,7 @@ const (
 const (
 	memoryKey = "memory_values"
 	pinPrefix = "pin_"
+	ledKey    = "led"
 )
 
 // values parses the members of data, in pieces, into a Staged. A value cannot
@@ -30,9 +31,9 @@ type values struct {
 
 	keys  int    // so far
 	bytes int    // of all values so far
-	seen  uint64 // known keys so far: bits 0-31 pins, bit 32 memory
+	seen  uint64 // known keys so far, a bit for each target
 
-	target   int8 // a pin, targetMemory or targetNone
+	target   int8 // a pin, targetMemory, targetLED or targetNone
 	entryLen uint8
 	space    bool           // white space came after entry
 	tooLong  bool           // entry was cut
@@ -41,6 +42,7 @@ type values struct {
 
 const (
 	targetMemory = MaxPins
+	targetLED    = MaxPins + 1
 	targetNone   = -1
 )
 
@@ -67,8 +69,11 @@ func (v *values) begin(key []byte) error {
 // targetOf finds what a key stands for. A key of pin_ and a wrong number is
 // meant for a board and rejected; any other is somebody else's.
 func (v *values) targetOf(key []byte) int8 {
-	if text.View(key) == memoryKey {
+	switch text.View(key) {
+	case memoryKey:
 		return targetMemory
+	case ledKey:
+		return targetLED
 	}
 	digits, ok := text.CutPrefix(key, pinPrefix)
 	if !ok || !allDigits(digits) {
@@ -131,6 +136,8 @@ func (v *values) endEntry() {
 	switch {
 	case v.tooLong:
 		v.reject(entry, ReasonTooLong)
+	case v.target == targetLED:
+		v.endLED(entry)
 	case v.target != targetMemory:
 		v.endPin(entry)
 	case len(entry) > 0:
@@ -148,6 +155,15 @@ func (v *values) endPin(entry []byte) {
 	v.into.setPin(int(v.target), state)
 }
 
+func (v *values) endLED(entry []byte) {
+	state, why := ParsePinState(entry)
+	if why != ReasonNone || state.Mode == board.PinPWM {
+		v.reject(entry, ReasonLEDState)
+		return
+	}
+	v.into.setLED(state.Mode)
+}
+
 func (v *values) endByte(entry []byte) {
 	addr, value, why := parseEntry(entry)
 	if why != ReasonNone {
@@ -159,9 +175,12 @@ func (v *values) endByte(entry []byte) {
 
 func (v *values) reject(entry []byte, why Reason) {
 	key := v.into.key[:0] // kept out of the heap
-	if v.target == targetMemory {
+	switch v.target {
+	case targetMemory:
 		key = append(key, memoryKey...)
-	} else {
+	case targetLED:
+		key = append(key, ledKey...)
+	default:
 		key = appendPinKey(key, int(v.target))
 	}
 	v.into.reject(key, entry, why)

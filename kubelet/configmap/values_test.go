@@ -68,6 +68,19 @@ func TestValues(t *testing.T) {
 		{"pin too long", "pin_7", "PWM:00000000000000000000001", "entries=0 rejected=1 ignored=0" +
 			"\n\tpin_7 \"PWM:00000000000000000000\": entry too long, want at most 24 bytes"},
 
+		{"LED on", "led", " HIGH\n", "led=true entries=1 rejected=0 ignored=0"},
+		{"LED off", "led", "low", "led=false entries=1 rejected=0 ignored=0"},
+		{"LED with PWM", "led", "PWM:7", "entries=0 rejected=1 ignored=0" +
+			"\n\tled \"PWM:7\": unknown LED state, want HIGH or LOW"},
+		{"LED as a quoted boolean", "led", "on", "entries=0 rejected=1 ignored=0" +
+			"\n\tled \"on\": unknown LED state, want HIGH or LOW"},
+		{"LED without a value", "led", "", "entries=0 rejected=1 ignored=0" +
+			"\n\tled: unknown LED state, want HIGH or LOW"},
+		{"LED too long", "led", strings.Repeat("x", 25), "entries=0 rejected=1 ignored=0" +
+			"\n\tled \"xxxxxxxxxxxxxxxxxxxxxxxx\": entry too long, want at most 24 bytes"},
+		{"another LED", "led_1", "HIGH", "entries=0 rejected=0 ignored=1"},
+		{"LED in capitals", "LED", "HIGH", "entries=0 rejected=0 ignored=1"},
+
 		{"pin 32", "pin_32", "HIGH", "entries=0 rejected=1 ignored=0" +
 			"\n\tpin_32: no such key, want pin_0 to pin_31"},
 		{"leading zero", "pin_01", "HIGH", "entries=0 rejected=1 ignored=0" +
@@ -148,6 +161,22 @@ func TestRejectPin(t *testing.T) {
 	}
 }
 
+func TestRejectLED(t *testing.T) {
+	t.Parallel()
+	s := stageAll(t, "1", map[string]string{"led": "high", "pin_30": "HIGH"})
+	before := s.Digest()
+	for range 2 {
+		s.RejectLED(configmap.ReasonNoLED)
+	}
+	want := "pin_30=HIGH entries=1 rejected=1 ignored=0\n\tled \"HIGH\": the board has no LED"
+	if got := describe(s); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if s.Digest() == before {
+		t.Error("the digest did not change")
+	}
+}
+
 func TestParsePinState(t *testing.T) {
 	t.Parallel()
 	for _, state := range []board.PinState{{Mode: board.PinLow}, {Mode: board.PinHigh}, {Mode: board.PinPWM, Duty: 128}} {
@@ -164,7 +193,7 @@ func TestParsePinState(t *testing.T) {
 func TestReasonString(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
-	for r := configmap.ReasonNone; r <= configmap.ReasonPinFailed; r++ {
+	for r := configmap.ReasonNone; r <= configmap.ReasonNoLED; r++ {
 		if text := r.String(); text == "" || seen[text] || len(text) > 64 {
 			t.Errorf("reason %d: %q is empty, told twice or longer than MaxRejectionText counts with", r, text)
 		}
@@ -188,6 +217,7 @@ func FuzzValues(f *testing.F) {
 	for _, v := range []string{"0=0x42,1=0x43", " 1 = 2 ,\n3=4,", "1024=1,1=256", "HIGH", "pwm:12", "1=\u20ac", "0x=1", "1==2", strings.Repeat("1", 25) + "=1"} {
 		f.Add("memory_values", v)
 		f.Add("pin_7", v)
+		f.Add("led", v)
 	}
 	f.Add("pin_32", "LOW")
 	f.Add("other", "x")
@@ -208,6 +238,7 @@ func FuzzValues(f *testing.F) {
 type reference struct {
 	memory                     map[int]int
 	pins                       map[int]string
+	led                        string
 	entries, rejected, ignored int
 	rejections                 []string
 }
@@ -217,6 +248,10 @@ func (r *reference) value(key, value string) {
 		for _, entry := range strings.FieldsFunc(value, func(c rune) bool { return c == ',' || c == '\n' }) {
 			r.byte(strings.Join(fields(entry), " "))
 		}
+		return
+	}
+	if key == "led" {
+		r.setLED(strings.Join(fields(value), " "))
 		return
 	}
 	digits, isPin := strings.CutPrefix(key, "pin_")
@@ -230,6 +265,21 @@ func (r *reference) value(key, value string) {
 		return
 	}
 	r.pin(n, key, strings.Join(fields(value), " "))
+}
+
+func (r *reference) setLED(entry string) {
+	switch {
+	case len(entry) > 24:
+		r.reject("led", entry, "entry too long, want at most 24 bytes")
+	case entry == "HIGH", entry == "high":
+		r.led = "led=true "
+		r.entries++
+	case entry == "LOW", entry == "low":
+		r.led = "led=false "
+		r.entries++
+	default:
+		r.reject("led", entry, "unknown LED state, want HIGH or LOW")
+	}
 }
 
 // fields splits at ASCII white space only.
@@ -330,6 +380,7 @@ func (r *reference) String() string {
 			fmt.Fprintf(&b, "pin_%d=%s ", n, state)
 		}
 	}
+	b.WriteString(r.led)
 	fmt.Fprintf(&b, "entries=%d rejected=%d ignored=%d", r.entries, r.rejected, r.ignored)
 	return b.String() + strings.Join(r.rejections, "")
 }
