@@ -34,7 +34,7 @@ type claims struct {
 
 type claim struct {
 	board    board
-	conns    int
+	conns    []*boardConn // the one that has been silent longest first
 	last     time.Time
 	rival    string // the board refused last, logged once
 	rivalled time.Time
@@ -47,42 +47,58 @@ func newClaims(c Config) *claims {
 	}
 }
 
-// hold claims node for b, or renews the claim, and counts a connection to it if
-// opened. loud is set on a refusal that was not given for a while.
-func (c *claims) hold(node string, b board, opened bool) (loud bool, r *refusal) {
+// hold claims node for b, or renews the claim, by a request on conn, which opened
+// says is the first of it. If b has too many connections then, the one that has
+// been silent longest is given up: evicted, which the caller closes. It is one of
+// b's own, for a claim has those of one board only; and a board that lost its power
+// leaves connections behind that nobody else would close for a minute. loud is set
+// on a refusal that was not given for a while.
+func (c *claims) hold(node string, b board, conn *boardConn, opened bool) (evicted *boardConn, loud bool, r *refusal) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	k := c.byNode[node]
-	if k != nil && k.board.id != b.id {
+	k, loud, r := c.claim(node, b)
+	if r != nil {
+		return nil, loud, r
+	}
+	i := slices.Index(k.conns, conn)
+	switch {
+	case i >= 0:
+		k.conns = slices.Delete(k.conns, i, i+1)
+	case !opened:
+		return nil, false, malformed("gone", "%v", errBoardGone) // was evicted
+	case len(k.conns) >= c.maxConns:
+		evicted = k.conns[0]
+		k.conns = slices.Delete(k.conns, 0, 1)
+	}
+	k.conns = append(k.conns, conn)
+	k.last, k.board.addr = c.now(), b.addr
+	return evicted, false, nil
+}
+
+// claim is that of b for node, made if it can be.
+func (c *claims) claim(node string, b board) (k *claim, loud bool, r *refusal) {
+	k = c.byNode[node]
+	if k != nil && k.board.id == b.id {
+		return k, false, nil
+	}
+	if k != nil {
 		if c.live(k) {
-			return c.conflict(node, k, b)
+			loud, r = c.conflict(node, k, b)
+			return nil, loud, r
 		}
 		c.drop(node, k)
-		k = nil
 	}
-	if k == nil {
-		if r := c.room(); r != nil {
-			return true, r
-		}
-		k = &claim{board: b}
-		c.byNode[node] = k
-		c.byID[b.id] = append(c.byID[b.id], node)
+	if r := c.room(); r != nil {
+		return nil, true, r
 	}
-	if opened && k.conns >= c.maxConns {
-		r := refuse(http.StatusTooManyRequests, "connections",
-			"board %s has %d connections open for node %q; close one first", b.id, k.conns, node)
-		r.retryAfter, r.hangUp = 10, true
-		return true, r
-	}
-	if opened {
-		k.conns++
-	}
-	k.last, k.board.addr = c.now(), b.addr
-	return false, nil
+	k = &claim{board: b}
+	c.byNode[node] = k
+	c.byID[b.id] = append(c.byID[b.id], node)
+	return k, false, nil
 }
 
 func (c *claims) live(k *claim) bool {
-	return k.conns > 0 || c.now().Sub(k.last) < claimLifetime
+	return len(k.conns) > 0 || c.now().Sub(k.last) < claimLifetime
 }
 
 func (c *claims) conflict(node string, k *claim, b board) (loud bool, r *refusal) {
@@ -120,13 +136,16 @@ func (c *claims) drop(node string, k *claim) {
 	c.byID[k.board.id] = nodes
 }
 
-// letGo ends a connection that was counted by hold. The claim was never
-// dropped in between: it has had a connection.
-func (c *claims) letGo(node string) {
+// letGo ends a connection that hold took, unless it was evicted before.
+func (c *claims) letGo(node string, conn *boardConn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if k := c.byNode[node]; k != nil {
-		k.conns--
+	k := c.byNode[node]
+	if k == nil {
+		return
+	}
+	if i := slices.Index(k.conns, conn); i >= 0 {
+		k.conns = slices.Delete(k.conns, i, i+1)
 	}
 }
 

@@ -6,10 +6,13 @@ package gateway
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
 func testClaims(max, conns int) (*claims, *time.Time) {
@@ -23,9 +26,10 @@ func TestClaimLifetime(t *testing.T) {
 	t.Parallel()
 	c, now := testClaims(10, 8)
 	first, second := board{"first", "10.0.0.1"}, board{"second", "10.0.0.2"}
+	conns := map[board]*boardConn{first: {}, second: {}}
 	hold := func(b board, opened bool) int {
 		t.Helper()
-		if _, r := c.hold("pico-1", b, opened); r != nil {
+		if _, _, r := c.hold("pico-1", b, conns[b], opened); r != nil {
 			return r.code
 		}
 		return http.StatusOK
@@ -41,10 +45,11 @@ func TestClaimLifetime(t *testing.T) {
 	*now = now.Add(time.Hour)
 	expect("an hour later, still connected", hold(second, true), 409)
 	expect("first board asks", hold(first, false), 200)
-	c.letGo("pico-1")
+	c.letGo("pico-1", conns[first])
 	*now = now.Add(claimLifetime - 1)
 	expect("just before the claim ends", hold(second, true), 409)
-	expect("the first board comes back in time", hold(first, false), 200)
+	expect("the first board comes back in time", hold(first, true), 200)
+	c.letGo("pico-1", conns[first])
 	*now = now.Add(claimLifetime)
 	expect("the claim has ended", hold(second, true), 200)
 	expect("the first board is the second now", hold(first, true), 409)
@@ -56,11 +61,11 @@ func TestClaimLifetime(t *testing.T) {
 func TestClaimConflictSaysWho(t *testing.T) {
 	t.Parallel()
 	c, now := testClaims(10, 8)
-	if _, r := c.hold("pico-1", board{"e66", "10.0.0.1"}, true); r != nil {
+	if _, _, r := c.hold("pico-1", board{"e66", "10.0.0.1"}, &boardConn{}, true); r != nil {
 		t.Fatal(r)
 	}
 	for i, wantLoud := range []bool{true, false, true} {
-		loud, r := c.hold("pico-1", board{"e67", "10.0.0.2"}, true)
+		_, loud, r := c.hold("pico-1", board{"e67", "10.0.0.2"}, &boardConn{}, true)
 		want := `node name "pico-1" is in use by board e66 at 10.0.0.1; give this board another name`
 		if r == nil || r.message != want || loud != wantLoud {
 			t.Errorf("refusal %d: loud %v, %v", i, loud, r)
@@ -76,24 +81,79 @@ func TestClaimsAreBounded(t *testing.T) {
 	c, now := testClaims(3, 2)
 	b := board{"b", "10.0.0.1"}
 	for i := range 3 {
-		if _, r := c.hold(fmt.Sprint("n", i), b, false); r != nil {
-			t.Fatal(r)
-		}
+		c.visit(t, fmt.Sprint("n", i), b)
 	}
-	if _, r := c.hold("n3", b, false); r == nil || r.code != http.StatusServiceUnavailable || r.retryAfter == 0 {
+	if _, _, r := c.hold("n3", b, &boardConn{}, true); r == nil || r.code != http.StatusServiceUnavailable || r.retryAfter == 0 {
 		t.Errorf("fourth name: %v", r)
 	}
 	*now = now.Add(claimLifetime)
-	for range 2 {
-		if _, r := c.hold("n3", b, true); r != nil {
-			t.Fatalf("after the others ended: %v", r)
+	for i := range 4 {
+		if evicted, _, r := c.hold("n3", b, &boardConn{}, true); r != nil || (evicted != nil) != (i >= 2) {
+			t.Fatalf("after the others ended: connection %d: %v, %v", i, evicted, r)
 		}
 	}
-	if _, r := c.hold("n3", b, true); r == nil || r.code != http.StatusTooManyRequests {
-		t.Errorf("third connection: %v", r)
+	if n := len(c.byNode["n3"].conns); n != 2 {
+		t.Errorf("%d connections are held, want 2", n)
 	}
 	if len(c.byNode) != 1 || len(c.byID) != 1 || len(c.byID["b"]) != 1 {
 		t.Errorf("ended claims are kept: %v %v", c.byNode, c.byID)
+	}
+}
+
+// visit makes one request for node on a connection of its own.
+func (c *claims) visit(t *testing.T, node string, b board) {
+	t.Helper()
+	conn := &boardConn{}
+	if _, _, r := c.hold(node, b, conn, true); r != nil {
+		t.Fatal(r)
+	}
+	c.letGo(node, conn)
+}
+
+// The newest connection wins over the one that has been silent longest, which is
+// of the same node; what comes late on that is refused.
+func TestSilentConnectionGivesWay(t *testing.T) {
+	t.Parallel()
+	c, _ := testClaims(10, 3)
+	b := board{"b", "10.0.0.1"}
+	other := &boardConn{}
+	hold := func(conn *boardConn, opened bool) *boardConn {
+		t.Helper()
+		evicted, _, r := c.hold("n1", b, conn, opened)
+		if r != nil {
+			t.Fatal(r)
+		}
+		return evicted
+	}
+	if _, _, r := c.hold("n2", b, other, true); r != nil { // silent before all others, but another node's
+		t.Fatal(r)
+	}
+	var conns [6]*boardConn
+	for i := range conns {
+		conns[i] = &boardConn{}
+	}
+	for _, conn := range conns[:3] {
+		if evicted := hold(conn, true); evicted != nil {
+			t.Error("a connection within the limit takes another's place")
+		}
+	}
+	hold(conns[0], false)
+	for i, silent := range []*boardConn{conns[1], conns[2], conns[0]} {
+		if hold(conns[3+i], true) != silent {
+			t.Errorf("connection %d did not take the place of the one that was silent longest", 3+i)
+		}
+	}
+	if _, _, r := c.hold("n1", b, conns[1], false); r == nil || r.cause != "gone" {
+		t.Errorf("a request on an evicted connection: %v", r)
+	}
+	for _, conn := range conns[:3] {
+		c.letGo("n1", conn) // as its Close does
+	}
+	if got := c.byNode["n1"].conns; !slices.Equal(got, conns[3:]) {
+		t.Errorf("%d connections are held, want the last three", len(got))
+	}
+	if got := c.byNode["n2"].conns; !slices.Equal(got, []*boardConn{other}) {
+		t.Errorf("the other node has %d connections", len(got))
 	}
 }
 
@@ -108,14 +168,14 @@ func TestOnlyNodeOfABoard(t *testing.T) {
 		}
 	}
 	check("")
-	_, _ = c.hold("n1", b, false)
+	c.visit(t, "n1", b)
 	check("n1")
-	_, _ = c.hold("n2", b, false)
+	c.visit(t, "n2", b)
 	check("")
 	*now = now.Add(claimLifetime)
-	_, _ = c.hold("n1", board{"other", ""}, false)
+	c.visit(t, "n1", board{"other", ""})
 	check("") // n2 has ended too
-	_, _ = c.hold("n2", b, false)
+	c.visit(t, "n2", b)
 	check("n2")
 }
 
@@ -191,5 +251,80 @@ func TestNodeNamePatterns(t *testing.T) {
 			}
 		}
 		endBubble(t, h)
+	})
+}
+
+// A board whose power fails again and again leaves connections behind that nobody
+// closes: its API stream and its watch. It must not be kept out by them, nor must
+// they pile up.
+func TestBoardThatLosesItsPower(t *testing.T) {
+	inCluster(t, func(t *testing.T, h *harness) {
+		h.api.put("pico-config", "1")
+		bystander := h.watch(t, "pico-2", "")
+		bystander.next("ADDED")
+		const boots = 20
+		var streams []*http.Client
+		for boot := range boots {
+			api := h.client(fmt.Sprintf("10.0.0.1:%d", boot))
+			streams = append(streams, api)
+			if r := ask(t, api, "GET", own, "", nodeHeader, "pico-1", boardHeader, "e66"); r.code != 200 {
+				t.Fatalf("boot %d: %d %s", boot, r.code, r.body)
+			}
+			w := h.watch(t, "pico-1", "", boardHeader, "e66")
+			if w.code != 200 {
+				t.Fatalf("boot %d: the watch is answered by %d", boot, w.code)
+			}
+			w.next("ADDED")
+			synctest.Wait()
+			if n := h.connections.Load(); n > 3+8 {
+				t.Errorf("boot %d: %d connections are open", boot, n)
+			}
+			if n := h.cache.watchers.Load(); n != 2 {
+				t.Errorf("boot %d: %d watches are open, want that of each board", boot, n)
+			}
+		}
+		h.api.put("pico-config", "2")
+		bystander.next("MODIFIED")
+		// The last boot's streams are whole, and the last but one's API stream too.
+		for _, api := range streams[boots-2:] {
+			if r := ask(t, api, "GET", own, "", nodeHeader, "pico-1", boardHeader, "e66"); r.code != 200 {
+				t.Errorf("%d %s", r.code, r.body)
+			}
+		}
+		for cause, want := range map[string]float64{"watch": boots - 1, "limit": boots - 6} {
+			if got := testutil.ToFloat64(h.metrics.superseded.WithLabelValues(cause)); got != want {
+				t.Errorf("%v connections were closed for %s, want %v", got, cause, want)
+			}
+		}
+		if n := strings.Count(h.log.String(), `level=DEBUG msg="Closed a connection for a newer one of the same board"`); n != 2*boots-7 {
+			t.Errorf("told %d times", n)
+		}
+		for _, api := range streams {
+			api.CloseIdleConnections()
+		}
+	})
+}
+
+// A newer watch ends only an older one of the same ConfigMap by the same board.
+func TestNewerWatchEndsTheOlder(t *testing.T) {
+	inCluster(t, func(t *testing.T, h *harness) {
+		h.api.put("pico-config", "1")
+		first, other := h.watch(t, "pico-1", ""), h.watch(t, "pico-2", "")
+		first.next("ADDED")
+		other.next("ADDED")
+		second := h.watch(t, "pico-1", "&resourceVersion=1")
+		synctest.Wait()
+		if _, err := first.events.ReadByte(); err == nil {
+			t.Error("the older watch goes on")
+		}
+		h.api.put("pico-config", "2")
+		second.next("MODIFIED")
+		other.next("MODIFIED")
+		second.cancel()
+		synctest.Wait()
+		third := h.watch(t, "pico-1", "")
+		third.next("ADDED")
+		h.api.put("pico-config", "3")
+		third.next("MODIFIED")
 	})
 }

@@ -38,7 +38,8 @@ type Config struct {
 	MaxConnections int
 
 	// MaxConnectionsPerBoard bounds the open connections of one board: a request
-	// on a further one gets 429. Optional [8].
+	// on a further one closes the one that has been silent longest. A kubelet has
+	// one, and one for each ConfigMap. Optional [8].
 	MaxConnectionsPerBoard int
 
 	// MaxInFlight bounds the requests that wait for the API server at one time:

@@ -25,6 +25,8 @@ type configMapCache struct {
 	log     *slog.Logger
 	subject func() string // of the Role that a refusal asks for
 	doubt   func()        // the API server did not take the gateway's credentials
+	// supersede closes a connection whose watch a newer one takes over.
+	supersede func(conn *boardConn, why string)
 
 	closing  chan struct{}
 	watchers atomic.Int64
@@ -41,7 +43,8 @@ func newConfigMapCache(client corev1client.ConfigMapsGetter, maxFeeds int, log *
 	return &configMapCache{
 		client: client, max: maxFeeds, log: log,
 		subject: func() string { return "--serviceaccount=picolet-system:picolet-gateway" }, doubt: func() {},
-		closing: make(chan struct{}), feeds: make(map[feedKey]*feed),
+		supersede: func(conn *boardConn, _ string) { _ = conn.Close() },
+		closing:   make(chan struct{}), feeds: make(map[feedKey]*feed),
 	}
 }
 

@@ -38,8 +38,9 @@ type feed struct {
 
 	mu     sync.Mutex
 	state  *snapshot
-	latest string // the newest resourceVersion known, from events, lists and bookmarks
-	failed bool   // the last upstream request failed; its error was logged
+	byNode map[string]*boardConn // on which a node's board watches
+	latest string                // the newest resourceVersion known, from events, lists and bookmarks
+	failed bool                  // the last upstream request failed; its error was logged
 
 	forbiddenSince time.Time // zero: the last upstream request was allowed
 }
@@ -50,7 +51,7 @@ var (
 )
 
 func newFeed(c *configMapCache, key feedKey, cancel context.CancelFunc) *feed {
-	return &feed{key: key, cache: c, cancel: cancel, state: &snapshot{next: make(chan struct{})}}
+	return &feed{key: key, cache: c, cancel: cancel, state: &snapshot{next: make(chan struct{})}, byNode: make(map[string]*boardConn)}
 }
 
 // source lists and watches one ConfigMap by plain list and watch: to stream a
@@ -145,6 +146,24 @@ func (f *feed) publish(s *snapshot) {
 	s.next = make(chan struct{})
 	close(f.state.next)
 	f.state = s
+}
+
+// watchBegins notes that a node's board watches on conn, and returns the connection
+// on which it did before; nil if it did not.
+func (f *feed) watchBegins(node string, conn *boardConn) (older *boardConn) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	older, f.byNode[node] = f.byNode[node], conn
+	return older
+}
+
+// watchEnds takes back watchBegins, unless another took conn's place.
+func (f *feed) watchEnds(node string, conn *boardConn) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.byNode[node] == conn {
+		delete(f.byNode, node)
+	}
 }
 
 // load returns the state, and the newest resourceVersion it is known to hold at.

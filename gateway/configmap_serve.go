@@ -33,6 +33,9 @@ func (c *configMapCache) serve(w http.ResponseWriter, r *http.Request, call *cal
 		return refused
 	}
 	defer c.release(f)
+	if call.watches() {
+		defer c.takeOver(f, call.node, connOf(r.Context()))()
+	}
 	s, latest, refused := f.wait(r.Context())
 	switch {
 	case refused != nil:
@@ -50,6 +53,16 @@ func (c *configMapCache) serve(w http.ResponseWriter, r *http.Request, call *cal
 	}
 	writeJSON(w, s.object)
 	return nil
+}
+
+// takeOver makes conn the one on which a node's board watches f, and closes the one
+// before: a board that watches anew has lost that, most likely with its power, and
+// nobody else would close it for a minute. The caller calls ends.
+func (c *configMapCache) takeOver(f *feed, node string, conn *boardConn) (ends func()) {
+	if older := f.watchBegins(node, conn); older != nil {
+		c.supersede(older, "watch")
+	}
+	return func() { f.watchEnds(node, conn) }
 }
 
 // wait returns the state as soon as there is one.

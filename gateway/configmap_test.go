@@ -53,7 +53,7 @@ type watcher struct {
 	cancel context.CancelFunc
 }
 
-func (h *harness) watch(t *testing.T, node, params string) *watcher {
+func (h *harness) watch(t *testing.T, node, params string, headers ...string) *watcher {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	req, err := http.NewRequestWithContext(ctx, "GET", "http://gateway"+listMap+"&watch=1"+params, nil)
@@ -61,6 +61,9 @@ func (h *harness) watch(t *testing.T, node, params string) *watcher {
 		t.Fatal(err)
 	}
 	req.Header.Set(nodeHeader, node)
+	for i := 0; i+1 < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
 	resp, err := h.client("10.0.0.1:1").Do(req)
 	if err != nil {
 		t.Fatal(err)

@@ -49,6 +49,7 @@ func (l *boardListener) Accept() (net.Conn, error) {
 type boardConn struct {
 	net.Conn
 	gateway *Gateway
+	link    *boardLink // whose stream it is; nil: plain HTTP
 	framer  framer
 	loud    atomic.Bool // a refusal was logged: further ones are not
 	minimal bool        // answers to writes may be short; of the handlers, which run one at a time
@@ -85,7 +86,7 @@ func (c *boardConn) Close() error {
 		defer c.mu.Unlock()
 		c.closed = true
 		if c.node != "" {
-			c.gateway.claims.letGo(c.node)
+			c.gateway.claims.letGo(c.node, c)
 		}
 	})
 	return c.Conn.Close()
@@ -108,8 +109,11 @@ func (c *boardConn) bind(node string, b board, hold func(opened bool) *refusal) 
 }
 
 // bound is the node that the connection is bound to, and the board that did so;
-// empty for none.
+// empty for none. A link's stream is bound from the start.
 func (c *boardConn) bound() (node string, b board) {
+	if c.link != nil {
+		return c.link.node, board{}
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.node, c.board

@@ -38,8 +38,12 @@ type Gateway struct {
 	metrics  *metrics
 	rights   *rights
 
+	links *links
+
 	connections atomic.Int64 // open ones of boards
 	served      atomic.Bool
+	linksServed atomic.Bool
+	stands      atomic.Bool // keepRights runs
 }
 
 // New makes a gateway; it asks nothing of the API server yet. Its errors name
@@ -58,12 +62,13 @@ func New(c Config) (*Gateway, error) {
 	if err != nil {
 		return nil, fmt.Errorf("client of the API server: %w", err)
 	}
-	g := &Gateway{config: c, log: c.Logger, upstream: up, client: client, claims: newClaims(c), rights: newRights()}
+	g := &Gateway{config: c, log: c.Logger, upstream: up, client: client, claims: newClaims(c), rights: newRights(), links: newLinks()}
 	g.cache = newConfigMapCache(client.CoreV1(), c.MaxConfigMaps, c.Logger)
 	g.cache.subject = g.rights.subject
 	g.cache.doubt = func() {
 		g.rightsLost("the API server does not take the gateway's own credentials: renew its token or certificate")
 	}
+	g.cache.supersede = g.supersede
 	g.metrics = newMetrics(g)
 	return g, nil
 }
@@ -95,7 +100,7 @@ func (g *Gateway) Serve(ctx context.Context, ln net.Listener) error {
 	ended := make(chan error, 2)
 	go func() { ended <- server.Serve(&boardListener{Listener: ln, gateway: g}) }()
 	go func() {
-		if err := g.keepRights(ctx); err != nil {
+		if err := g.standing(ctx); err != nil {
 			ended <- err
 		}
 	}()
@@ -105,6 +110,15 @@ func (g *Gateway) Serve(ctx context.Context, ln net.Listener) error {
 	case err = <-ended:
 	}
 	return errors.Join(err, g.shutdown(server))
+}
+
+// standing keeps the gateway's rights, for Serve and ServeLinks, whichever came first.
+func (g *Gateway) standing(ctx context.Context) error {
+	if g.stands.Swap(true) {
+		<-ctx.Done()
+		return nil
+	}
+	return g.keepRights(ctx)
 }
 
 func (g *Gateway) server() *http.Server {
@@ -186,6 +200,14 @@ func (g *Gateway) handle(w http.ResponseWriter, r *http.Request) (*call, *refusa
 		return c, g.cache.serve(w, r, c)
 	}
 	return c, g.forward(w, r, c, body)
+}
+
+// supersede closes a connection in favour of a newer one of the same board.
+func (g *Gateway) supersede(conn *boardConn, why string) {
+	node, _ := conn.bound()
+	g.metrics.superseded.WithLabelValues(why).Inc()
+	g.log.Debug("Closed a connection for a newer one of the same board", "addr", conn.host(), "node", node, "cause", why)
+	_ = conn.Close() // the board may have gone long ago
 }
 
 // recorder remembers the status code for the metrics.

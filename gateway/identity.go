@@ -26,6 +26,9 @@ const maxBoardID = 64 // bytes
 // named is the node that the request itself names, or empty.
 func (g *Gateway) identify(r *http.Request, named string) (string, *refusal) {
 	conn := connOf(r.Context())
+	if conn.link != nil {
+		return conn.link.ownNode(r.Header, named)
+	}
 	bound, by := conn.bound()
 	b, refused := boardOf(r.Header, conn.host(), by)
 	if refused != nil {
@@ -35,13 +38,23 @@ func (g *Gateway) identify(r *http.Request, named string) (string, *refusal) {
 	if refused != nil {
 		return "", refused
 	}
-	return node, conn.bind(node, b, func(opened bool) *refusal {
-		loud, refused := g.claims.hold(node, b, opened)
-		if refused != nil && !loud {
+	if l := g.links.of(node); l != nil {
+		return "", refuse(http.StatusConflict, "name_in_use",
+			"node name %q is in use by the board with key %s; give this board another name", node, Fingerprint(l.peer.Key))
+	}
+	var evicted *boardConn
+	refused = conn.bind(node, b, func(opened bool) (r *refusal) {
+		var loud bool
+		evicted, loud, r = g.claims.hold(node, b, conn, opened)
+		if r != nil && !loud {
 			conn.loud.Store(true) // logged already, for an earlier connection
 		}
-		return refused
+		return r
 	})
+	if evicted != nil {
+		g.supersede(evicted, "limit")
+	}
+	return node, refused
 }
 
 // ownNode is the node that the connection is bound to, or is to be bound to.

@@ -222,6 +222,12 @@ func exchange(t *testing.T, addr, raw string) (int, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return exchangeWith(t, conn, raw)
+}
+
+// exchangeWith is exchange on a connection, which it closes.
+func exchangeWith(t *testing.T, conn net.Conn, raw string) (int, string) {
+	t.Helper()
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
 	go func() { _, _ = io.WriteString(conn, raw+sentinel) }()

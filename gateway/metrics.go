@@ -18,6 +18,12 @@ type metrics struct {
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
 	refused  *prometheus.CounterVec
+
+	superseded *prometheus.CounterVec
+
+	handshakes             *prometheus.CounterVec
+	linkEnds               *prometheus.CounterVec
+	linkReceived, linkSent prometheus.Counter
 }
 
 func newMetrics(g *Gateway) *metrics {
@@ -33,9 +39,29 @@ func newMetrics(g *Gateway) *metrics {
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "picolet_gateway_refused_total", Help: "Connections and requests that the gateway refused itself, by cause.",
 		}, []string{"cause"}),
+		superseded: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "picolet_gateway_connections_superseded_total",
+			Help: "Connections closed in favour of a newer one of the same board, by cause: limit of connections, or a watch of the same ConfigMap.",
+		}, []string{"cause"}),
+		handshakes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "picolet_gateway_link_handshakes_total", Help: "Connections to the address for links, by what became of them.",
+		}, []string{"outcome"}),
+		linkEnds: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "picolet_gateway_link_ends_total", Help: "Links that have ended, by reason.",
+		}, []string{"reason"}),
+		linkReceived: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "picolet_gateway_link_received_bytes_total", Help: "Bytes of links received, encrypted, handshakes included.",
+		}),
+		linkSent: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "picolet_gateway_link_sent_bytes_total", Help: "Bytes of links sent, encrypted, handshakes included.",
+		}),
 	}
-	m.registry.MustRegister(m.requests, m.duration, m.refused,
-		gauge("picolet_gateway_boards", "Boards that hold a node name.", func() float64 { return float64(g.claims.count()) }),
+	for _, cause := range []string{"limit", "watch"} {
+		m.superseded.WithLabelValues(cause)
+	}
+	m.registry.MustRegister(m.requests, m.duration, m.refused, m.superseded, m.handshakes, m.linkEnds, m.linkReceived, m.linkSent,
+		gauge("picolet_gateway_links", "Boards connected by an encrypted link.", func() float64 { return float64(g.links.count()) }),
+		gauge("picolet_gateway_boards", "Boards that hold a node name.", func() float64 { return float64(g.claims.count() + g.links.count()) }),
 		gauge("picolet_gateway_connections", "Open connections of boards.", func() float64 { return float64(g.connections.Load()) }),
 		gauge("picolet_gateway_upstream_requests_in_flight", "Requests that wait for the API server.", func() float64 { return float64(len(g.upstream.inFlight)) }),
 		gauge("picolet_gateway_configmaps", "ConfigMaps watched for boards, each by one upstream watch.", func() float64 { return float64(g.cache.size()) }),

@@ -1,0 +1,339 @@
+// Copyright The picolet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/picolet/picolet/link/noise"
+	"github.com/picolet/picolet/link/noise/session"
+)
+
+// LinkConfig says who may open links.
+type LinkConfig struct {
+	// Key is the gateway's own. Required.
+	Key noise.Key
+
+	// Admission decides on boards. Required.
+	Admission Admission
+
+	// MaxHandshakes bounds the connections that are no links yet. One more closes
+	// the one that has been waiting longest. Each may hold 25 KiB. Optional [2048].
+	MaxHandshakes int
+
+	// MaxHandshakesPerAddress is the same for each IP address. Optional [half of
+	// MaxHandshakes].
+	MaxHandshakesPerAddress int
+}
+
+// Validate reports every field that is missing or cannot be used.
+func (c *LinkConfig) Validate() error {
+	var errs []error
+	if c.Key.Public == (noise.PublicKey{}) {
+		errs = append(errs, errors.New("field Key is required: give the gateway's key"))
+	}
+	if c.Admission == nil {
+		errs = append(errs, errors.New("field Admission is required: say which boards may come in"))
+	}
+	for name, n := range map[string]int{"MaxHandshakes": c.MaxHandshakes, "MaxHandshakesPerAddress": c.MaxHandshakesPerAddress} {
+		if n < 0 {
+			errs = append(errs, fmt.Errorf("field %s is %d: give a positive number, or 0 for the default", name, n))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (c LinkConfig) withDefaults() LinkConfig {
+	c.MaxHandshakes = cmp.Or(c.MaxHandshakes, 2048)
+	c.MaxHandshakesPerAddress = cmp.Or(c.MaxHandshakesPerAddress, max(c.MaxHandshakes/2, 1))
+	return c
+}
+
+// linkServer takes links from one listener.
+type linkServer struct {
+	*Gateway
+	config  LinkConfig
+	waiting *anteroom
+	server  *http.Server
+	working chan struct{} // held by handshakes that compute: one for each processor
+	loud    *rate.Limiter // of log lines about handshakes that failed
+	running sync.WaitGroup
+}
+
+// ServeLinks takes boards' encrypted links from ln until ctx ends; then it ends them
+// and returns nil. What boards ask for is answered as by Serve, each as the node that
+// its key was admitted for. It may be called once, beside Serve or alone.
+func (g *Gateway) ServeLinks(ctx context.Context, ln net.Listener, c LinkConfig) error {
+	if err := c.Validate(); err != nil {
+		return fmt.Errorf("configuration of links: %w", err)
+	}
+	if g.linksServed.Swap(true) {
+		return errors.New("a Gateway takes links from one listener: make another by New")
+	}
+	c = c.withDefaults()
+	s := &linkServer{
+		Gateway: g, config: c, server: g.server(), loud: rate.NewLimiter(1, 20),
+		waiting: newAnteroom(c.MaxHandshakes, c.MaxHandshakesPerAddress),
+		working: make(chan struct{}, runtime.GOMAXPROCS(0)),
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	failed := make(chan error, 2)
+	s.running.Go(func() { failed <- g.standing(ctx) })
+	s.running.Go(func() { failed <- s.accept(ctx, ln) })
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	cancel()
+	_ = ln.Close()
+	g.cache.close() // ends the watches
+	s.waiting.close()
+	s.running.Wait()
+	return errors.Join(err, s.server.Close())
+}
+
+// accept takes connections until ctx ends.
+func (s *linkServer) accept(ctx context.Context, ln net.Listener) error {
+	for pause := time.Duration(0); ; {
+		c, err := ln.Accept()
+		switch {
+		case err == nil:
+			pause = 0
+			s.running.Go(func() { s.take(ctx, c) })
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, net.ErrClosed):
+			return fmt.Errorf("listener for links: %w", err)
+		default: // as without a free file descriptor
+			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+			s.log.Warn("Cannot take a connection: trying again", "err", err)
+			sleep(ctx, pause)
+		}
+	}
+}
+
+// take makes a link of a connection, and serves it.
+func (s *linkServer) take(ctx context.Context, nc net.Conn) {
+	if tcp, ok := nc.(*net.TCPConn); ok {
+		_ = tcp.SetKeepAlive(false) // a link has its own, which spares the board's air
+	}
+	c := &linkConn{Conn: nc, metrics: s.metrics, addr: hostOf(nc.RemoteAddr()), working: s.working}
+	s.waiting.enter(c)
+	l, err := s.shake(ctx, c)
+	s.waiting.leave(c)
+	s.tellHandshake(c, err)
+	if err != nil {
+		_ = nc.Close()
+		return
+	}
+	l.serve(ctx, s.server)
+}
+
+// errSilent is why a connection that never said a word was closed.
+var errSilent = errors.New("nothing came in time")
+
+// shake lets a board prove its key and has Admission decide. Memory for a link is
+// taken when the first byte is there.
+func (s *linkServer) shake(ctx context.Context, c *linkConn) (*boardLink, error) {
+	if s.links.count() >= s.Gateway.config.MaxBoards {
+		return nil, errFull
+	}
+	if err := c.awaitFirst(noise.HandshakeTime); err != nil {
+		return nil, fmt.Errorf("%w: %w", errSilent, err)
+	}
+	l := &boardLink{gateway: s.Gateway, addr: c.addr}
+	c.shaking.Store(true)
+	defer c.rest()
+	defer c.shaking.Store(false)
+	var refused error
+	var err error
+	l.session, err = session.Accept(ctx, c, session.Gateway{Key: s.config.Key, Admit: func(ctx context.Context, p session.Peer) string {
+		c.rest() // Admission may take its time
+		if refused = s.admit(ctx, l, p); refused != nil {
+			return refused.Error()
+		}
+		return ""
+	}})
+	switch {
+	case refused != nil:
+		return nil, &refusedError{l, refused}
+	case err != nil && l.admitted.Release != nil:
+		l.admitted.Release()
+		return nil, err
+	case err != nil:
+		return nil, err
+	}
+	if l.admitted.Heard != nil {
+		c.heard.Store(&l.admitted.Heard)
+	}
+	return l, nil
+}
+
+func (s *linkServer) admit(ctx context.Context, l *boardLink, p session.Peer) (err error) {
+	l.peer = p
+	l.peer.Hello.JoinToken = "" // done with, after Admit
+	l.admitted, err = s.config.Admission.Admit(ctx, Newcomer{Key: p.Key, Hello: p.Hello, Address: l.addr})
+	l.node = l.admitted.Node
+	return err
+}
+
+// refusedError is a board that Admission turned away.
+type refusedError struct {
+	link  *boardLink
+	cause error
+}
+
+func (e *refusedError) Error() string { return "refused: " + e.cause.Error() }
+func (e *refusedError) Unwrap() error { return e.cause }
+
+// tellHandshake counts a handshake, and logs one that failed, as far as strangers
+// cannot fill the log by that.
+func (s *linkServer) tellHandshake(c *linkConn, err error) {
+	outcome := c.outcome(err)
+	s.metrics.handshakes.WithLabelValues(outcome).Inc()
+	if err == nil {
+		return
+	}
+	level := slog.LevelDebug
+	if s.loud.Allow() {
+		level = slog.LevelWarn
+	}
+	attrs := []any{"addr", c.addr, "outcome", outcome, "err", err}
+	if refused, ok := errors.AsType[*refusedError](err); ok {
+		p := refused.link.peer
+		attrs = append(attrs, "key", Fingerprint(p.Key), "node", p.Hello.NodeName, "board", p.Hello.BoardID)
+	}
+	s.log.Log(context.Background(), level, "No link with a board", attrs...)
+}
+
+// errFull refuses a link beyond Config.MaxBoards.
+var errFull = errors.New("all links of this gateway are in use; raise MaxBoards or start another gateway")
+
+// outcome is how a handshake ended, in a word.
+func (c *linkConn) outcome(err error) string {
+	if err == nil {
+		return "up"
+	}
+	if c.evicted.Load() {
+		return "crowded"
+	}
+	if _, ok := errors.AsType[*refusedError](err); ok {
+		return "refused"
+	}
+	for _, known := range outcomes {
+		if errors.Is(err, known.err) {
+			return known.word
+		}
+	}
+	return "broken"
+}
+
+var outcomes = []struct {
+	err  error
+	word string
+}{
+	{errFull, "full"},
+	{errSilent, "silent"},
+	{noise.ErrHandshakeTimeout, "timeout"},
+	{context.DeadlineExceeded, "timeout"},
+	{context.Canceled, "shutdown"},
+	{noise.ErrVersion, "garbage"},
+	{noise.ErrFrameLength, "garbage"},
+	{noise.ErrHandshake, "key"},
+	{noise.ErrFrame, "unproved"},
+	{noise.ErrHandshakeCut, "cut"},
+}
+
+// linkConn is the connection of a link: it counts bytes, and tells that the board
+// is there.
+type linkConn struct {
+	net.Conn
+	metrics *metrics
+	addr    string
+	first   []byte // read by awaitFirst
+	heard   atomic.Pointer[func()]
+	evicted atomic.Bool
+
+	working chan struct{} // see linkServer
+	shaking atomic.Bool   // the handshake is under way
+	works   atomic.Bool   // on what was read last, with a place in working
+}
+
+// work waits for a processor, before what was read is worked on. Without that, a
+// thousand handshakes at once would all be so slow that none is in time.
+func (c *linkConn) work() {
+	if c.shaking.Load() {
+		c.working <- struct{}{}
+		c.works.Store(true)
+	}
+}
+
+// rest gives the processor back.
+func (c *linkConn) rest() {
+	if c.works.CompareAndSwap(true, false) {
+		<-c.working
+	}
+}
+
+// awaitFirst waits for the first byte.
+func (c *linkConn) awaitFirst(limit time.Duration) error {
+	if err := c.SetReadDeadline(time.Now().Add(limit)); err != nil {
+		return err
+	}
+	var b [1]byte
+	if _, err := io.ReadFull(c.Conn, b[:]); err != nil {
+		return err
+	}
+	c.first = b[:]
+	_ = c.SetReadDeadline(time.Time{}) // a connection that is closed shows it when it is read
+	return nil
+}
+
+// Read returns what awaitFirst has read, and then what comes.
+func (c *linkConn) Read(p []byte) (n int, err error) {
+	c.rest()
+	if len(c.first) > 0 {
+		n = copy(p, c.first)
+		c.first = c.first[n:]
+	} else {
+		n, err = c.Conn.Read(p)
+	}
+	if n > 0 {
+		c.metrics.linkReceived.Add(float64(n))
+		if heard := c.heard.Load(); heard != nil {
+			(*heard)()
+		}
+		c.work()
+	}
+	return n, err
+}
+
+func (c *linkConn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	c.metrics.linkSent.Add(float64(n))
+	return n, err
+}
+
+func hostOf(addr net.Addr) string {
+	host, _, err := net.SplitHostPort(addr.String())
+	if err != nil {
+		return addr.String()
+	}
+	return host
+}
