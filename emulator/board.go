@@ -112,10 +112,10 @@ func (c Config) withDefaults() Config {
 	if c.OpenNetwork {
 		c.Passphrase = ""
 	}
-	setDefault(&c.Pace, PaceFree)
 	if c.Segment != nil {
 		setDefault(&c.Pace, PaceAnswered)
 	}
+	setDefault(&c.Pace, PaceFree)
 	setDefault(&c.Link, LinkWord)
 	setDefault(&c.Seed, 1)
 	setDefault(&c.UniqueID, defaultUniqueID)

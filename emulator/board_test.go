@@ -166,7 +166,9 @@ func TestMemoryAndCounters(t *testing.T) {
 	noError(t, b.Fault().Passphrase(ctx, "another one"))
 	noError(t, b.Fault().Uplink(ctx, emulator.Impairment{Loss: 0.5, Delay: time.Millisecond}))
 	noError(t, b.Fault().Downlink(ctx, emulator.Impairment{}))
-	noError(t, b.Fault().Freeze(ctx, emulator.WLAN))
+	for _, part := range []emulator.Part{emulator.WLAN, emulator.Bus, emulator.Flash, emulator.ADC} {
+		noError(t, b.Fault().Freeze(ctx, part))
+	}
 }
 
 func TestNonsenseIsRefused(t *testing.T) {
@@ -180,6 +182,7 @@ func TestNonsenseIsRefused(t *testing.T) {
 		"channel 5":  b.SetADC(ctx, 5, 0),
 		"pace":       b.SetPace(ctx, "slow"),
 		"impairment": b.Fault().Uplink(ctx, emulator.Impairment{Loss: 2}),
+		"part":       b.Fault().Freeze(ctx, "ears"),
 		"cut":        b.PowerCut(ctx, emulator.Cut{Operation: -1}),
 		"RAM":        touched,
 		"dial":       dialled,

@@ -52,16 +52,18 @@ func (f Fault) impair(ctx context.Context, direction string, i Impairment) error
 	return f.board.do(ctx, "impair the "+direction, command{"name": "impair", "direction": direction, "impairment": impairment})
 }
 
-// Part is a part of the Wi-Fi chip that can hang.
+// Part is a part of the board that can hang.
 type Part string
 
-// Parts.
+// Parts. The Wi-Fi chip hangs until it loses power, the others until the board is reset.
 const (
-	Bus  Part = "bus"  // the bus answers zeros
-	WLAN Part = "wlan" // the bus works, the processor behind it does not
+	Bus   Part = "bus"   // of the Wi-Fi chip: it answers zeros
+	WLAN  Part = "wlan"  // the Wi-Fi chip's bus works, the processor behind it does not
+	Flash Part = "flash" // the boot ROM waits for the end of an erase or program that does not come
+	ADC   Part = "adc"   // a conversion does not end
 )
 
-// Freeze makes the Wi-Fi chip hang until it loses power.
+// Freeze makes a part of the board hang.
 func (f Fault) Freeze(ctx context.Context, p Part) error {
-	return f.board.do(ctx, "freeze the Wi-Fi chip", command{"name": "freeze", "part": p})
+	return f.board.do(ctx, "freeze a part", command{"name": "freeze", "part": p})
 }

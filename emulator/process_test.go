@@ -180,3 +180,26 @@ func FuzzAnswers(f *testing.F) {
 		}
 	})
 }
+
+// A board on a segment that ran free would see time-outs that no board sees.
+func TestPaceGoesWithTheNetwork(t *testing.T) {
+	t.Parallel()
+	s, err := segment.New(segment.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	for _, tt := range []struct {
+		config Config
+		want   Pace
+	}{
+		{Config{}, PaceFree},
+		{Config{Segment: s}, PaceAnswered},
+		{Config{Segment: s, Pace: PaceHost}, PaceHost},
+		{Config{Pace: PaceStopped}, PaceStopped},
+	} {
+		if got := tt.config.withDefaults().Pace; got != tt.want {
+			t.Errorf("a segment %v, asked for %q: pace %s, want %s", tt.config.Segment != nil, tt.config.Pace, got, tt.want)
+		}
+	}
+}

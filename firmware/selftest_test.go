@@ -153,6 +153,11 @@ func sensorsFollowTheADC(s *shell) {
 	if used, total := s.number(second, "heapUsed"), s.number(second, "heapTotal"); used < 8192 || used > total || total < 200<<10 || total > 264<<10 {
 		s.Errorf("%d of %d bytes of heap are used: the main goroutine alone has 8 KiB", used, total)
 	}
+	must(s.T, s.board.Fault().Freeze(s.Context(), emulator.ADC))
+	s.do("adc 26", "converter does not answer")
+	if has := s.ask("sensors")["hasTemperature"]; has != "false" {
+		s.Errorf("without an ADC hasTemperature is %q", has)
+	}
 	if used := s.number(second, "flashUsed"); used < 20<<10 || used > 200<<10 || second["flashTotal"] != "2097152" {
 		s.Errorf("%d of %s bytes of flash are used", used, second["flashTotal"])
 	}
@@ -269,11 +274,15 @@ func resetsTellTheirReason(s *shell) {
 	for _, c := range []struct{ command, reason, cause string }{
 		{"hang", "watchdog: hang in hang", "watchdog"},
 		{"panic", "watchdog: hang in idle", "watchdog"},
+		{"erase 1048576", "watchdog: hang in idle", "watchdog"}, // of a flash that does not end it
 		{"restart 0", "software", "watchdog"},
 		{"restart 1", "software: tired", "watchdog"},
 		{"restart 200", "software", "watchdog"}, // of a newer image, perhaps
 		{"", "run-pin", "run-pin"},
 	} {
+		if strings.HasPrefix(c.command, "erase") {
+			must(s.T, s.board.Fault().Freeze(s.Context(), emulator.Flash))
+		}
 		if c.command == "" {
 			if err := s.board.PressReset(s.Context()); err != nil {
 				s.Fatal(err)

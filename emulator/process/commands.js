@@ -37,7 +37,7 @@ export const commands = {
     accessPoint.passphrase = passphrase;
   },
   impair: ({ board }, { direction, impairment }) => board.wifi[/** @type {'uplink'} */ (direction)].impair(impairment),
-  freeze: ({ board }, { part }) => board.wifi.freeze(part),
+  freeze: ({ board }, { part }) => board.freeze(part),
   loadFlash: ({ board }, _, bytes) => {
     if (!board.halted) throw new Error('the board runs: take its power away first, as for holding BOOTSEL');
     board.flash.load(bytes);

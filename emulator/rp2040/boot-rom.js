@@ -27,6 +27,8 @@ const VERSION = 2;
 const BKPT = 0xbe00;
 const BX_LR = 0x4770;
 const XIP_END = 0x14000000;
+/** How often the ROM asks a flash chip that is busy for good: often enough for a watchdog, seldom enough for a host. */
+const STATUS_POLL_NANOS = 1e6;
 
 const code = (/** @type {string} */ name) => name.charCodeAt(0) | (name.charCodeAt(1) << 8);
 
@@ -166,6 +168,7 @@ export class BootRom {
   #erase() {
     const [offset, count] = this.#mcu.core.registers;
     this.#leaveXip();
+    if (this.#hangs()) return;
     this.#check('erase', offset, count, SECTOR_BYTES);
     this.#flash.erase(offset, count, this.#busy);
   }
@@ -173,9 +176,18 @@ export class BootRom {
   #program() {
     const [offset, from, count] = this.#mcu.core.registers;
     this.#leaveXip();
+    if (this.#hangs()) return;
     this.#check('program', offset, count, PAGE_BYTES);
     const data = Uint8Array.from({ length: count }, (_, i) => this.#mcu.readUint8(from + i));
     this.#flash.program(offset, data, this.#busy);
+  }
+
+  /** @returns {boolean} The flash chip stays busy: the function goes back to its beginning, for ever. */
+  #hangs() {
+    if (!this.#flash.frozen) return false;
+    this.#busy(STATUS_POLL_NANOS);
+    this.#mcu.core.PC -= 2;
+    return true;
   }
 
   /** @param {string} what @param {number} offset @param {number} count @param {number} unit */

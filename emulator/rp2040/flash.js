@@ -34,6 +34,8 @@ export class Flash {
   bytes = new Uint8Array(FLASH_BYTES).fill(0xff);
   /** Erases and programs since the chip was made, each sector, block and page one. */
   operations = 0;
+  /** What is erased or programmed never ends, until the board is reset. */
+  frozen = false;
   /** Erases of each sector. */
   wear = new Uint32Array(FLASH_BYTES / SECTOR_BYTES);
   /** @type {Required<Cut> | undefined} */

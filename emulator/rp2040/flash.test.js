@@ -51,6 +51,25 @@ test('the boot ROM erases and programs flash, which takes time and wears it', ()
   assert.deepEqual([board.flash.wear[16], board.flash.wear[17], board.flash.operations], [1, 0, 3]);
 });
 
+test('what a frozen flash is told never ends, until a reset; nothing is changed', () => {
+  for (const [name, args] of /** @type {[string, number[]][]} */ ([
+    ['RE', [0x10000, SECTOR_BYTES, BLOCK_BYTES, 0xd8]],
+    ['RP', [0x10000, SRAM, PAGE_BYTES]],
+  ])) {
+    const board = guest([SPIN]);
+    board.flash.bytes.fill(0x5a, 0x10000, 0x11000);
+    board.freeze('flash');
+    callRom(board, name, args);
+    board.runFor(30e9);
+    assert.ok(board.mcu.core.PC < SRAM, 'it is still in the boot ROM');
+    assert.deepEqual([board.flash.operations, board.flash.bytes[0x10000]], [0, 0x5a]);
+    board.pressReset();
+    callRom(board, name, args);
+    board.runFor(1000);
+    assert.deepEqual([board.mcu.core.PC, board.flash.operations], [RETURN, 1]);
+  }
+});
+
 test('a large erase goes by blocks where it can', () => {
   const board = guest([SPIN]);
   callRom(board, 'RE', [BLOCK_BYTES - SECTOR_BYTES, 2 * BLOCK_BYTES, BLOCK_BYTES, 0xd8]);

@@ -129,6 +129,18 @@ export class PicoW {
     this.pacer.wake();
   }
 
+  /**
+   * A part that hangs. The Wi-Fi chip does until it loses power: its `bus`, or the processor behind it (`wlan`). Until
+   * the next reset, an erase or program of the `flash`, or a conversion of the `adc`, does not end.
+   * @param {'bus' | 'wlan' | 'flash' | 'adc'} part
+   */
+  freeze(part) {
+    if (part === 'flash') this.flash.frozen = true;
+    else if (part === 'adc') this.mcu.adc.onADCRead = () => {};
+    else if (part === 'wlan' || part === 'bus') this.wifi.freeze(part);
+    else throw new Error(`no such part: ${part}`);
+  }
+
   /** The RUN pin is pulled low and let go. */
   pressReset() {
     this.#reset('run-pin');
@@ -207,6 +219,7 @@ export class PicoW {
     this.#resetClock?.dispose();
     this.#pendingReset = undefined;
     this.#halt = undefined;
+    this.flash.frozen = false;
     this.resets.push({ cause, nanos: this.nanos });
     const mcu = this.#createMcu(cause);
     mcu.sram.set(cause === 'power-on' || !before ? this.#sramAtPowerOn : before.sram);

@@ -15,6 +15,12 @@ const (
 	// settleTime is how long a connection must have been silent before nothing is
 	// owed on it: an answer may come in several pieces.
 	settleTime = 30 * time.Millisecond
+	// longSettleTime is the same in an answer so long that it has filled a segment: a host
+	// that is busy with other things makes pauses.
+	longSettleTime = time.Second
+	// fullSegment is the payload of a segment that has been filled: of Ethernet's 1500 bytes
+	// headers take 40, and options some.
+	fullSegment = 1400
 	// maxFlows bounds the connections of a station that are followed.
 	maxFlows = 1024
 )
@@ -23,6 +29,7 @@ const (
 type flow struct {
 	byStation bool // the station has opened it
 	asked     bool // who opened it has spoken last
+	long      bool // the answer has filled a segment
 	unacked   uint32
 	sent      uint32    // sequence number behind what the host has sent
 	owedUntil time.Time // what is owed expires
@@ -107,7 +114,7 @@ func (d *debts) note(key flowKey, f frame, byStation bool) {
 	}
 	if speaks(f) {
 		c.speak(byStation, flags, now.Add(d.limit))
-		c.busyUntil = now.Add(settleTime)
+		c.busyUntil = now.Add(c.settles())
 	}
 	d.update(now)
 }
@@ -154,6 +161,7 @@ func (c *flow) send(f frame, until time.Time) {
 	}
 	if ahead := int32(end - c.sent); ahead > 0 {
 		c.sent, c.unacked, c.owedUntil = end, c.unacked+uint32(ahead), until
+		c.long = c.long || len(f.payload) >= fullSegment
 	}
 }
 
@@ -166,12 +174,20 @@ func (c *flow) acknowledge(tcp header.TCP) {
 	}
 }
 
+// settles is how long the connection must be silent.
+func (c *flow) settles() time.Duration {
+	if c.long {
+		return longSettleTime
+	}
+	return settleTime
+}
+
 // speak notes whose turn it is: who has opened a connection asks, the other answers.
 // A station whose connection is accepted asks when it has something to ask.
 func (c *flow) speak(byStation bool, flags header.TCPFlags, until time.Time) {
 	switch {
 	case byStation == c.byStation:
-		c.asked, c.owedUntil = true, until
+		c.asked, c.long, c.owedUntil = true, false, until
 	case c.byStation || !flags.Contains(header.TCPFlagSyn):
 		c.asked = false
 	}

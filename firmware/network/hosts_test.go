@@ -29,6 +29,7 @@ type host struct {
 	off   bool
 	conns []*peer
 	serve func(r *http.Request) []byte // Optional [connections are refused]
+	raw   func(c *peer)                // Optional [serve answers]: takes what has come on a connection
 	udp   []packet                     // received, but for DHCP and DNS
 }
 
@@ -156,7 +157,10 @@ func (h *host) take(c *peer, in *segment) {
 	c.conn.Take(got.Data, got.Fin)
 	c.eof = c.eof || got.Fin
 	c.fin = c.fin || got.Fin
-	if h.serve != nil {
+	switch {
+	case h.raw != nil:
+		h.raw(c)
+	case h.serve != nil:
 		h.answer(c)
 	}
 }

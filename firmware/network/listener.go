@@ -72,7 +72,7 @@ func (n *Network) receiveStranger(now time.Duration, in *segment) {
 	n.passCookies(now)
 	flags := in.Flags & (wire.FlagSYN | wire.FlagACK | wire.FlagRST)
 	switch {
-	case in.local != n.port || flags != wire.FlagSYN && flags != wire.FlagACK:
+	case n.port == 0 || in.local != n.port || flags != wire.FlagSYN && flags != wire.FlagACK:
 		n.refuseStray(in)
 	case flags == wire.FlagSYN:
 		iss := n.cookies.MakeSYNCookie(in.peer[:], n.address[:], in.remote, in.local, in.SEQ)

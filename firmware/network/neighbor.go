@@ -200,7 +200,7 @@ func (n *Network) contest(now time.Duration, mac [6]byte) {
 	n.neighbors.conflict = now + conflictEvery
 	n.neighbors.tell = true
 	var ip, hw [17]byte
-	n.k.Log().Begin(now, 0, logring.Error, "Another host uses this board's address: check the DHCP server and fixed addresses").
+	n.k.Record(now, logring.Error, "Another host uses this board's address: check the DHCP server and fixed addresses").
 		Bytes("address", ipv4.AppendFormatAddr(ip[:0], n.address)).
 		Bytes("mac", ethernet.AppendAddr(hw[:0], mac)).End()
 }

@@ -13,6 +13,8 @@ import (
 	"github.com/picolet/picolet/board"
 	"github.com/picolet/picolet/firmware/network/dhcp"
 	"github.com/picolet/picolet/kubelet"
+	"github.com/picolet/picolet/kubelet/logring"
+	"github.com/picolet/picolet/linked"
 )
 
 // MaxFrame is the size of the largest frame in bytes, without the frame check
@@ -40,19 +42,42 @@ var (
 
 // Config is what a Network must know. Strings are kept, not copied.
 type Config struct {
-	Kubelet  *kubelet.Kubelet // Required: configured; the caller starts it, the Network gives it all other inputs
-	MAC      [6]byte          // Required: address of the network interface
-	Hostname string           // Required: the node's name; told to DHCP, and <Hostname>.local by mDNS
-	Gateway  string           // Required: host:port to which the kubelet's streams lead
-	Port     uint16           // Optional [10250]: the kubelet port
-	Seed     uint64           // Required: entropy that differs from boot to boot, for ports and sequence numbers
+	Kubelet  Kubelet // Required: configured; the caller starts it, the Network gives it all other inputs
+	MAC      [6]byte // Required: address of the network interface
+	Hostname string  // Required: the node's name; told to DHCP, and <Hostname>.local by mDNS
+	Gateway  string  // Required: host:port to which the kubelet's streams lead
+	Port     uint16  // Optional [10250]: the kubelet port
+	NoPort   bool    // Optional [false]: no TCP port is open, as clients of the kubelet port come another way
+	Seed     uint64  // Required: entropy that differs from boot to boot, for ports and sequence numbers
 }
+
+// Kubelet is what a Network drives: a *kubelet.Kubelet, or a *linked.Kubelet, which
+// puts all streams of one into one. See there for what the methods mean. It is
+// larger than an interface should be, because it is the whole of the machine's inputs
+// and outputs.
+type Kubelet interface {
+	Tick(now time.Duration)
+	Opened(now time.Duration, s kubelet.Stream)
+	Closed(now time.Duration, s kubelet.Stream, cause error)
+	Receive(now time.Duration, s kubelet.Stream, p []byte) int
+	Accept(now time.Duration) (kubelet.Stream, bool)
+	Pending(s kubelet.Stream) []byte
+	Sent(now time.Duration, s kubelet.Stream, n int)
+	SetAddress(now time.Duration, ip string)
+	Output() kubelet.Output
+	Record(now time.Duration, l logring.Level, message string) *logring.Record
+}
+
+var (
+	_ Kubelet = (*kubelet.Kubelet)(nil)
+	_ Kubelet = (*linked.Kubelet)(nil)
+)
 
 // Network is a kubelet's way to its gateway. Make it by New.
 type Network struct {
-	k           *kubelet.Kubelet
+	k           Kubelet
 	mac         [6]byte
-	port        uint16
+	port        uint16 // 0: none is open
 	gatewayPort uint16
 	random      random
 
@@ -91,7 +116,10 @@ func New(c Config) (*Network, error) {
 		return nil, ErrSeed
 	}
 	n := &Network{k: c.Kubelet, mac: c.MAC, port: c.Port, random: random(c.Seed), resetAt: never}
-	if n.port == 0 {
+	switch {
+	case c.NoPort:
+		n.port = 0
+	case n.port == 0:
 		n.port = kubeletPort
 	}
 	if !n.setGateway(c.Gateway) {

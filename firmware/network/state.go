@@ -37,7 +37,7 @@ func (n *Network) enter(now time.Duration, s board.NetworkState, cause error) {
 	}
 	n.state.State, n.state.Since = s, now
 	n.state.Begun[s]++
-	rec := n.k.Log().Begin(now, 0, levels[s], messages[s])
+	rec := n.k.Record(now, levels[s], messages[s])
 	if s > board.NetworkNoAddress {
 		n.describe(rec)
 	}
@@ -111,7 +111,7 @@ func (n *Network) setAddress(now time.Duration) {
 
 func (n *Network) logMended(now time.Duration, lease *dhcp.Lease) {
 	var offered, used [15]byte
-	n.k.Log().Begin(now, 0, logring.Warn, "DHCP server told a router that cannot be: using another").
+	n.k.Record(now, logring.Warn, "DHCP server told a router that cannot be: using another").
 		Bytes("router", ipv4.AppendFormatAddr(offered[:0], lease.Offered)).
 		Bytes("instead", ipv4.AppendFormatAddr(used[:0], lease.Router)).End()
 }

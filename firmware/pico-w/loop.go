@@ -38,18 +38,18 @@ func (l *loop) forever() {
 		l.meter.Work(clock())
 		wake := l.turn()
 		l.meter.Rest(clock())
-		rp2040.Enter(phaseSleep)
+		enter(phaseSleep)
 		wifi.Sleep(wake - clock())
 	}
 }
 
 // turn does all that is due and returns when something will be.
 func (l *loop) turn() (wake time.Duration) {
-	rp2040.Enter(phaseWifi)
+	enter(phaseWifi)
 	wake = uplink.chip.Poll()
 	l.sensors.SetRSSI(uplink.chip.RSSI())
 
-	rp2040.Enter(phaseNetwork)
+	enter(phaseNetwork)
 	at, err := uplink.poll()
 	if err != nil {
 		signalFor(err)
@@ -61,7 +61,7 @@ func (l *loop) turn() (wake time.Duration) {
 	}
 
 	l.collect()
-	rp2040.Enter(phaseConsole)
+	enter(phaseConsole)
 	if l.console.Poll() {
 		wake = min(wake, clock()+consoleInterval)
 	}

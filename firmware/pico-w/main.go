@@ -52,13 +52,24 @@ const (
 	phaseNetwork
 	phaseConsole
 	phaseSleep
+	phaseFlash
 )
 
-var phaseNames = []string{"boot", "wifi", "network", "console", "sleep"}
+var phaseNames = []string{"boot", "wifi", "network", "console", "sleep", "flash"}
+
+// running is the phase that was entered last.
+var running uint8
+
+// enter notes what runs from now on, and returns what ran before.
+func enter(phase uint8) (before uint8) {
+	rp2040.Enter(phase)
+	before, running = running, phase
+	return before
+}
 
 // Variables of the package, so that their size is known when linking.
 var (
-	node      kubelet.Kubelet
+	pico      kubelet.Kubelet
 	chipFlash rp2040.Flash
 	record    = flash.Record{Device: &chipFlash, Offset: flash.RecordOffset, Sectors: flash.RecordSectors}
 	uplink    way
@@ -73,7 +84,7 @@ func main() {
 	reset := rp2040.LastReset()
 	rp2040.PaintStacks()
 	rp2040.StartWatchdog()
-	rp2040.Enter(phaseBoot)
+	enter(phaseBoot)
 	s, err := settings.Load(&chipFlash)
 	if err != nil {
 		signalFor(err)
@@ -93,23 +104,42 @@ func run(s settings.Settings, reset rp2040.Reset) error {
 	}
 	uplink.settings, uplink.seed = s, word(entropy, 2)
 	uplink.chip = wifi.New(wifi.Config{
-		Pins: pins, Clock: clock, Log: node.Log(), Seed: word(entropy, 1),
+		Pins: pins, Clock: clock, Log: pico.Record, Seed: word(entropy, 1),
 		SSID: s.SSID, Passphrase: s.Passphrase, Country: s.Country,
 		Receive: receive, Multicast: multicast,
 	})
-	l := loop{collectAt: firstCollection, console: rp2040.Console{Ring: node.Log()}}
+	l := loop{collectAt: firstCollection, console: rp2040.Console{Ring: pico.Log()}}
 	l.sensors.CPU = &l.meter
 	config := s.Kubelet()
 	config.Version, config.Seed = version, word(entropy, 0)
 	config.Board = board.Board{
-		Facts: facts(reset), Sensors: &l.sensors, Pins: rp2040.Pins{}, LED: led{}, Storage: &record, Network: reach{},
+		Facts: facts(reset), Sensors: &l.sensors, Pins: rp2040.Pins{}, Analog: rp2040.Pins{}, LED: led{}, Storage: storage{}, Network: reach{},
 	}
-	if err := node.Configure(config); err != nil {
+	if err := pico.Configure(config); err != nil {
 		return err
 	}
-	node.Start(clock())
+	if err := link(s, config.Board.Facts.ID); err != nil {
+		return err
+	}
+	driven.Start(clock())
+	for l.console.Poll() { // the reason of the last reset is told even if the Wi-Fi chip hangs again
+	}
 	l.forever()
 	return nil
+}
+
+// storage is the record in flash. What it does is a phase of its own.
+type storage struct{}
+
+var _ board.Storage = storage{}
+
+func (storage) Load(p []byte) (int, error) { return record.Load(p) }
+
+func (storage) Save(p []byte) error {
+	before := enter(phaseFlash)
+	err := record.Save(p)
+	enter(before)
+	return err
 }
 
 // word is one of the four numbers in the board's entropy, never 0.
@@ -137,7 +167,7 @@ func signalFor(why error) {
 	if err != nil {
 		panic(err) // the watchdog ends it, and the board begins anew
 	}
-	chip := wifi.New(wifi.Config{Pins: pins, Clock: clock, Receive: func([]byte) {}, Log: node.Log(), Seed: 1})
+	chip := wifi.New(wifi.Config{Pins: pins, Clock: clock, Receive: func([]byte) {}, Log: pico.Record, Seed: 1})
 	for next := time.Duration(0); ; {
 		rp2040.FeedWatchdog()
 		if now := clock(); now >= next {

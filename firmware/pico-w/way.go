@@ -34,7 +34,9 @@ type way struct {
 // receive takes a frame from the chip.
 func receive(frame []byte) {
 	if uplink.net != nil {
+		before := enter(phaseNetwork)
 		uplink.net.Receive(clock(), frame)
+		enter(before)
 	}
 }
 
@@ -43,7 +45,7 @@ func receive(frame []byte) {
 func (w *way) poll() (wake time.Duration, err error) {
 	if w.net == nil {
 		if w.chip.MAC() == [6]byte{} {
-			node.Tick(clock())
+			driven.Tick(clock())
 			return clock() + chipless, nil
 		}
 		if err := w.open(); err != nil {
@@ -57,14 +59,16 @@ func (w *way) poll() (wake time.Duration, err error) {
 		if n == 0 {
 			return wake, nil
 		}
+		before := enter(phaseWifi)
 		w.chip.Send(w.frame[:n])
+		enter(before)
 	}
 }
 
 // open makes the network, once the chip has told the board's address.
 func (w *way) open() (err error) {
 	w.net, err = network.New(network.Config{
-		Kubelet: &node, MAC: w.chip.MAC(), Hostname: w.settings.NodeName, Gateway: w.settings.Gateway, Seed: w.seed,
+		Kubelet: driven, NoPort: encrypted(), MAC: w.chip.MAC(), Hostname: w.settings.NodeName, Gateway: w.settings.Gateway, Seed: w.seed,
 	})
 	return err
 }

@@ -35,6 +35,7 @@ func Entropy(out *[32]byte) error {
 // nothing away from what was there, since neither depends on it.
 func mix(out []byte, id [8]byte) {
 	for i := range out {
-		out[i] ^= id[i%len(id)] ^ byte(micros()>>(8*(i%4))) ^ byte(sample(temperatureChannel))<<(i%8)
+		reading, _ := sample(temperatureChannel) // 0 if the converter does not answer
+		out[i] ^= id[i%len(id)] ^ byte(micros()>>(8*(i%4))) ^ byte(reading)<<(i%8)
 	}
 }

@@ -14,6 +14,10 @@ import (
 // or use another.
 var ErrChannelTaken = errors.New("rp2040: the pin 16 places away does PWM on the same channel")
 
+// ErrADC says that the analog-to-digital converter does not end a conversion. Take the board's
+// supply away for a moment.
+var ErrADC = errors.New("rp2040: the analog-to-digital converter does not answer")
+
 // numPins is one more than the highest GPIO that a Pico W leads out.
 const numPins = 29
 

@@ -22,7 +22,10 @@ import (
 // cycle takes effect when the period ends, within a millisecond.
 type Pins struct{}
 
-var _ board.Pins = Pins{}
+var (
+	_ board.Pins   = Pins{}
+	_ board.Analog = Pins{}
+)
 
 // Count returns 29: the highest pin is GPIO 28.
 func (Pins) Count() int { return numPins }
@@ -71,7 +74,7 @@ func (Pins) Pin(pin int) (board.PinState, error) {
 
 // Millivolts reads the voltage at GPIO 26, 27 or 28, in about 2 µs. A pin that
 // nothing drives loses its pull-down and its digital input for it (4.9.2.1). The
-// error is board.ErrNoPin for other pins.
+// error is board.ErrNoPin for other pins, ErrADC if the converter does not answer.
 func (p Pins) Millivolts(pin int) (uint16, error) {
 	channel, err := adcChannel(pin)
 	if err != nil {
@@ -80,7 +83,11 @@ func (p Pins) Millivolts(pin int) (uint16, error) {
 	if s, _ := p.Pin(pin); s.Mode == board.PinFloating {
 		pad(pin).Set(0)
 	}
-	return millivolts(sample(channel)), nil
+	reading, ok := sample(channel)
+	if !ok {
+		return 0, ErrADC
+	}
+	return millivolts(reading), nil
 }
 
 // Functions of a pin (2.19.2).

@@ -35,9 +35,10 @@ func (s *Sensors) SetRSSI(dBm int16) { s.rssi = dBm }
 func (s *Sensors) Read(now time.Duration, r *board.Readings) {
 	runtime.ReadMemStats(&s.stats)
 	s.peak = max(s.peak, s.stats.HeapInuse)
-	r.HeapUsed, r.HeapTotal = s.stats.HeapInuse, s.stats.HeapSys
+	r.HeapUsed, r.HeapPeak, r.HeapTotal = s.stats.HeapInuse, s.peak, s.stats.HeapSys
+	r.StackUnused = Stacks().MainFree
 	r.FlashUsed, r.FlashTotal = uint64(imageEnd()), flash.Size
-	r.TemperatureMilli, r.HasTemperature = temperature(), true
+	r.TemperatureMilli, r.HasTemperature = temperature()
 	r.RSSI, r.HasRSSI = s.rssi, s.rssi != 0
 	if s.CPU != nil {
 		r.CPUTime, r.HasCPUTime = s.CPU.Busy(now), true
@@ -52,25 +53,36 @@ func (s *Sensors) HeapPeak() uint64 { return s.peak }
 // temperatureChannel is the ADC channel of the sensor (4.9.5).
 const temperatureChannel = 4
 
-// temperature measures for about 40 µs.
-func temperature() int32 {
+// temperature measures for about 40 µs. ok is false if the ADC does not answer.
+func temperature() (milli int32, ok bool) {
 	var sum uint32
 	for range temperatureSamples {
-		sum += sample(temperatureChannel)
+		reading, ok := sample(temperatureChannel)
+		if !ok {
+			return 0, false
+		}
+		sum += reading
 	}
-	return milliDegrees(sum)
+	return milliDegrees(sum), true
 }
 
-// sample returns one reading of an ADC channel, of 12 bits.
-func sample(channel uint32) uint32 {
+// maxADCPolls bounds the wait for a conversion of 2 µs (4.9.2): a poll takes some 5 cycles.
+const maxADCPolls = 1000
+
+// sample returns one reading of an ADC channel, of 12 bits. ok is false if the
+// conversion does not end.
+func sample(channel uint32) (reading uint32, ok bool) {
 	if !rp.ADC.CS.HasBits(rp.ADC_CS_TS_EN) {
 		machine.InitADC()
 		rp.ADC.CS.SetBits(rp.ADC_CS_TS_EN)
 	}
 	rp.ADC.CS.Set(rp.ADC_CS_EN | rp.ADC_CS_TS_EN | channel<<rp.ADC_CS_AINSEL_Pos | rp.ADC_CS_START_ONCE)
-	for !rp.ADC.CS.HasBits(rp.ADC_CS_READY) {
+	for range maxADCPolls {
+		if rp.ADC.CS.HasBits(rp.ADC_CS_READY) {
+			return rp.ADC.RESULT.Get(), true
+		}
 	}
-	return rp.ADC.RESULT.Get()
+	return 0, false
 }
 
 // flashDataStart is where the image ends in flash, by TinyGo's linker script.

@@ -75,6 +75,7 @@ func printSensors([]string) error {
 	println("heapTotal", r.HeapTotal)
 	println("flashUsed", r.FlashUsed)
 	println("flashTotal", r.FlashTotal)
+	println("hasTemperature", r.HasTemperature)
 	println("temperatureMilli", r.TemperatureMilli)
 	println("cpuMicros", r.CPUTime.Microseconds())
 	println("hasRSSI", r.HasRSSI)

@@ -42,13 +42,20 @@ var (
 //   - It trusts lengths in headers, and an index out of range ends the program: they are checked.
 //   - It refuses to ask for the signal's strength: the question for the power
 //     management mode is changed into that.
+//   - It waits for ever for the first clock of a chip that has been powered: in the end
+//     it is told that there is one, and fails at the next step.
 type bus struct {
-	wire    Wire
-	tell    func(Event)
-	frames  uint32 // received since the beginning
-	join    joinStep
-	askRSSI bool
+	wire      Wire
+	tell      func(Event)
+	frames    uint32 // received whole since the beginning
+	clockless uint16 // times in a row that the chip had no clock
+	join      joinStep
+	askRSSI   bool
 }
+
+// maxClockless is how often the chip's clock is asked for, once in a millisecond. It
+// needs less than one.
+const maxClockless = 250
 
 // joinStep is how far a request to join has come.
 type joinStep uint8
@@ -67,6 +74,7 @@ const (
 	sizeMask   = 1<<11 - 1
 	readFrame  = 1<<30 | 2<<28
 	writeFrame = 1<<31 | readFrame
+	readClock  = 1<<30 | 1<<28 | whd.SDIO_CHIP_CLOCK_CSR<<11 | 1 // SDIO_CHIP_CLOCK_CSR of function 1
 )
 
 // The status word: bit 8 says that a frame waits, bits 9-19 how long it is.
@@ -118,21 +126,39 @@ func (b *bus) LastStatus() uint32 {
 // CmdRead reads registers, memory or a frame.
 func (b *bus) CmdRead(cmd uint32, words []uint32) error {
 	if cmd&^sizeMask != readFrame {
-		return b.wire.CmdRead(cmd, words)
+		err := b.wire.CmdRead(cmd, words)
+		if cmd == readClock {
+			b.sawClock(&words[len(words)-1])
+		}
+		return err
 	}
-	size := frameWaits(b.wire.LastStatus())
-	if size == 0 && b.join == taken {
+	if b.join == taken { // frames that wait are read afterwards: they might never end
 		b.join = notAsking
 		return errAsked
 	}
+	size := frameWaits(b.wire.LastStatus())
 	if size < whd.SDPCM_HEADER_LEN || size > uint32(4*len(words)) {
 		return errFrame
 	}
 	if err := b.wire.CmdRead(readFrame|size, words[:(size+3)/4]); err != nil {
 		return err
 	}
-	b.frames++
-	return b.received(octets(words), int(size))
+	err := b.received(octets(words), int(size))
+	if err == nil {
+		b.frames++
+	}
+	return err
+}
+
+// sawClock looks at the register of the chip's clocks, and ends a wait that is too long.
+func (b *bus) sawClock(register *uint32) {
+	b.clockless++
+	if b.clockless >= maxClockless {
+		*register |= whd.SBSDIO_ALP_AVAIL
+	}
+	if *register&(whd.SBSDIO_ALP_AVAIL|whd.SBSDIO_HT_AVAIL) != 0 {
+		b.clockless = 0
+	}
 }
 
 // received checks a frame of n bytes, and takes from it what the driver does not tell.

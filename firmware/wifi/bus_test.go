@@ -203,20 +203,59 @@ func TestTheWaitForJoiningIsEnded(t *testing.T) {
 	if frameWaits(b.LastStatus()) != 0 {
 		t.Error("the wait ends before the chip has answered")
 	}
-	w.frames = append(w.frames, answerTo(wlcSetSSID, 0), eventFrame(keysAgreed))
-	for range 2 { // the answer, and what comes at once
+	w.frames = append(w.frames, answerTo(wlcSetSSID, 0))
+	if _, err := read(b); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := read(b); err != errAsked {
+		t.Errorf("then %v, want errAsked", err)
+	}
+	if n := frameWaits(b.LastStatus()); n != 0 {
+		t.Errorf("afterwards a frame of %d bytes seems to wait", n)
+	}
+}
+
+// The wait ends even if frames of the network come faster than they can be read.
+func TestAFloodDoesNotKeepTheWaitForJoining(t *testing.T) {
+	t.Parallel()
+	b, w, events := newBus()
+	b.join = preparing
+	_ = b.CmdWrite(writeFrame|32, request(wlcSetSSID))
+	flood := frame(channelData, make([]byte, 60)...)
+	w.frames = append(w.frames, flood, answerTo(wlcSetSSID, 0), eventFrame(keysAgreed), flood)
+	for range 2 {
 		if _, err := read(b); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if _, err := read(b); err != errAsked {
-		t.Errorf("then %v, want errAsked", err)
+		t.Errorf("%v, want errAsked", err)
 	}
-	if len(*events) != 1 || (*events)[0] != keysAgreed {
-		t.Errorf("told %+v", *events)
+	if _, err := read(b); err != nil || len(*events) != 1 || (*events)[0] != keysAgreed || len(w.frames) != 1 {
+		t.Errorf("afterwards told %+v, %d frames left, %v", *events, len(w.frames), err)
 	}
-	if n := frameWaits(b.LastStatus()); n != 0 {
-		t.Errorf("afterwards a frame of %d bytes seems to wait", n)
+}
+
+func TestTheWaitForTheClockIsEnded(t *testing.T) {
+	t.Parallel()
+	b, w, _ := newBus()
+	reads := func() (n int) {
+		for words := make([]uint32, 2); words[1]&whd.SBSDIO_ALP_AVAIL == 0 && n < 2*maxClockless; n++ {
+			words[1] = 0
+			if err := b.CmdRead(readClock, words); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return n
+	}
+	for range 2 { // each start of the chip has its own
+		if n := reads(); n != maxClockless {
+			t.Errorf("ended after %d reads, want %d", n, maxClockless)
+		}
+	}
+	w.register = whd.SBSDIO_ALP_AVAIL
+	if n := reads(); n != 1 {
+		t.Errorf("a clock that is there is seen after %d reads", n)
 	}
 }
 

@@ -36,6 +36,9 @@ type Pins struct {
 	HostWake func() bool // Required: whether the chip calls for its frames to be read
 }
 
+// Log begins a record of a log, as kubelet.Kubelet.Record does.
+type Log func(now time.Duration, level logring.Level, message string) *logring.Record
+
 // Config is what a Chip needs.
 type Config struct {
 	Pins       Pins
@@ -45,7 +48,7 @@ type Config struct {
 	Clock      func() time.Duration // Required: time since boot
 	Receive    func(frame []byte)   // Required: takes an Ethernet frame, during the call only
 	Multicast  [][6]byte            // Optional: Ethernet addresses to listen to beside the board's own
-	Log        *logring.Ring        // Required
+	Log        Log                  // Required: begins a record of the board's log
 	Seed       uint64               // Required: for the jitter of retries
 }
 
@@ -54,17 +57,18 @@ type Config struct {
 type Chip struct {
 	supervisor
 
-	config    Config
-	driver    *cyw43439.Device
-	bus       bus
-	failure   error // why the chip did not start, nil if it runs
-	rssi      int16
-	probeAt   time.Duration
-	vainWakes int
-	mac       [6]byte
-	led       bool
-	ledShown  bool
-	logged    board.NetworkState // state that was logged last
+	config     Config
+	driver     *cyw43439.Device
+	bus        bus
+	failure    error // why the chip did not start, nil if it runs
+	rssi       int16
+	probeAt    time.Duration
+	vainWakes  int
+	framesSeen uint32 // of bus.frames
+	mac        [6]byte
+	led        bool
+	ledShown   bool
+	logged     board.NetworkState // state that was logged last
 }
 
 var _ board.LED = (*Chip)(nil)
@@ -167,16 +171,15 @@ func (c *Chip) receive() (more bool) {
 		before := c.bus.frames
 		_, err := c.driver.PollOne()
 		c.checkLink(err)
-		now := c.config.Clock()
 		switch {
 		case err != nil || c.bus.frames != before:
 			c.vainWakes = 0
-			c.exchanged(now, err)
 		case c.vainWakes < maxVainWakes:
 			c.vainWakes++
 		default:
-			c.exchanged(now, errFrame)
+			err = errFrame
 		}
+		c.exchanged(err)
 		if c.phase == unpowered {
 			return false
 		}
@@ -187,7 +190,18 @@ func (c *Chip) receive() (more bool) {
 // Send sends an Ethernet frame. What cannot be sent is lost, as on any Ethernet.
 func (c *Chip) Send(frame []byte) {
 	if c.Joined() {
-		c.exchanged(c.config.Clock(), c.driver.SendEth(frame))
+		c.exchanged(c.driver.SendEth(frame))
+	}
+}
+
+// exchanged notes how an exchange with the chip went.
+func (c *Chip) exchanged(err error) {
+	if c.bus.frames != c.framesSeen {
+		c.framesSeen = c.bus.frames
+		c.heard()
+	}
+	if err != nil {
+		c.exchangeFailed(c.config.Clock())
 	}
 }
 
@@ -207,7 +221,7 @@ func (c *Chip) ShowLED() {
 	if err == nil {
 		c.ledShown = c.led
 	}
-	c.exchanged(c.config.Clock(), err)
+	c.exchanged(err)
 }
 
 // probe reads the signal's strength now and then, and returns when it will.
@@ -229,7 +243,7 @@ func (c *Chip) probe() time.Duration {
 	} else {
 		c.rssi, c.probeAt = int16(int8(answer[0])), now+probeInterval
 	}
-	c.exchanged(now, err)
+	c.exchanged(err)
 	return c.probeAt
 }
 
@@ -260,5 +274,5 @@ func (c *Chip) tellChanges() {
 }
 
 func (c *Chip) log(level logring.Level, message string) *logring.Record {
-	return c.config.Log.Begin(c.config.Clock(), 0, level, message).Str("ssid", c.config.SSID)
+	return c.config.Log(c.config.Clock(), level, message).Str("ssid", c.config.SSID)
 }

@@ -25,7 +25,8 @@ const (
 	// powerCycleAfter is how many failures to join in a row make the chip suspect: some
 	// five minutes of them.
 	powerCycleAfter = 32
-	// maxBusErrors is how many failed exchanges with the chip in a row make it lose power.
+	// maxBusErrors is how many exchanges fail, without a word of the chip between them, until
+	// it loses power.
 	maxBusErrors = 3
 
 	never = time.Duration(math.MaxInt64)
@@ -63,7 +64,7 @@ type supervisor struct {
 	at        time.Duration // of the next action, or the end of joining
 	failures  int           // in a row, to join
 	starts    int           // in a row, that failed
-	busErrors int           // in a row
+	busErrors int           // since the chip said something
 }
 
 // step returns what is due at now.
@@ -133,13 +134,12 @@ func (s *supervisor) told(now time.Duration, e Event) {
 	}
 }
 
-// exchanged tells how an exchange with the chip went. Too many that failed in
-// a row take its power.
-func (s *supervisor) exchanged(now time.Duration, err error) {
-	if err == nil {
-		s.busErrors = 0
-		return
-	}
+// heard tells that the chip said something. Only that proves that it works: what
+// is written to a chip that hangs is lost without an error.
+func (s *supervisor) heard() { s.busErrors = 0 }
+
+// exchangeFailed tells that an exchange with the chip failed. Too many of them take its power.
+func (s *supervisor) exchangeFailed(now time.Duration) {
 	if s.busErrors++; s.busErrors < maxBusErrors || s.phase == unpowered {
 		return
 	}

@@ -1,0 +1,83 @@
+// Copyright The picolet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build rp2040
+
+package main
+
+import (
+	"time"
+
+	"github.com/picolet/picolet/firmware/network"
+	"github.com/picolet/picolet/firmware/rp2040"
+	"github.com/picolet/picolet/kubelet/node"
+	"github.com/picolet/picolet/link/noise"
+	"github.com/picolet/picolet/linked"
+	"github.com/picolet/picolet/settings"
+)
+
+// driven is what is started and driven: the kubelet, or the kubelet over a link.
+var driven interface {
+	network.Kubelet
+	Start(now time.Duration)
+} = &pico
+
+// overLink is nil on a board without the gateway's key in its settings.
+var overLink *linked.Kubelet
+
+func encrypted() bool { return overLink != nil }
+
+// linkMemory is for what has come through the link and is not yet read.
+var linkMemory [noise.BufferSize]byte
+
+// link puts the kubelet over an encrypted link, if the settings have the gateway's
+// key. A board without a key of its own makes one, once.
+func link(s settings.Settings, id string) (err error) {
+	if s.GatewayKey == [settings.KeySize]byte{} {
+		return nil
+	}
+	if s.BoardKey == [settings.KeySize]byte{} {
+		if err := makeKey(&s); err != nil {
+			return err
+		}
+	}
+	key, err := noise.NewKey(s.BoardKey)
+	if err != nil {
+		return err
+	}
+	overLink, err = linked.New(linked.Config{
+		Kubelet: &pico, Key: key, GatewayKey: s.GatewayKey, Random: entropy{}, Memory: linkMemory[:],
+		Hello: noise.Hello{BoardID: id, NodeName: s.NodeName, Version: node.RuntimeVersion, JoinToken: s.JoinToken},
+	})
+	if err == nil {
+		driven = overLink
+	}
+	return err
+}
+
+// makeKey makes the board's private key, and keeps it with the settings.
+func makeKey(s *settings.Settings) (err error) {
+	if s.BoardKey, err = noise.GenerateKey(entropy{}); err != nil {
+		return err
+	}
+	before := enter(phaseFlash)
+	defer enter(before)
+	return settings.Save(&chipFlash, *s)
+}
+
+// entropy is the board's, for keys: it gives none where that of the chip looks
+// failed.
+type entropy struct{}
+
+var _ noise.Random = entropy{}
+
+func (entropy) Read(p []byte) (n int, err error) {
+	for n < len(p) {
+		var block [32]byte
+		if err := rp2040.Entropy(&block); err != nil {
+			return n, err
+		}
+		n += copy(p[n:], block[:])
+	}
+	return n, nil
+}
