@@ -1,0 +1,217 @@
+// Copyright The picolet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package kubeletport
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	authorizationv1 "k8s.io/api/authorization/v1"
+	protocols "k8s.io/apimachinery/pkg/util/remotecommand"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/remotecommand"
+	clientexec "k8s.io/client-go/util/exec"
+
+	"github.com/picolet/picolet/board"
+)
+
+// executors are the ways by which clients run commands.
+var executors = map[string]func(*rest.Config, string) (remotecommand.Executor, error){
+	"SPDY": func(c *rest.Config, u string) (remotecommand.Executor, error) {
+		target, err := url.Parse(u)
+		if err != nil {
+			return nil, err
+		}
+		return remotecommand.NewSPDYExecutor(c, http.MethodPost, target)
+	},
+	"WebSocket v5": func(c *rest.Config, u string) (remotecommand.Executor, error) {
+		return remotecommand.NewWebSocketExecutor(c, http.MethodGet, u)
+	},
+	"WebSocket v4": func(c *rest.Config, u string) (remotecommand.Executor, error) {
+		return remotecommand.NewWebSocketExecutorForProtocols(c, http.MethodGet, u, protocols.StreamProtocolV4Name)
+	},
+}
+
+func (h *harness) restConfig(token string) *rest.Config {
+	return &rest.Config{Host: "https://" + h.addr(), BearerToken: token, TLSClientConfig: rest.TLSClientConfig{Insecure: true}}
+}
+
+// execURL is the path of a command with its streams.
+func (h *harness) execURL(streams string, argv ...string) string {
+	q, err := url.ParseQuery(streams)
+	if err != nil {
+		panic(err)
+	}
+	q["command"] = argv
+	return "https://" + h.addr() + "/exec" + podPath + "?" + q.Encode()
+}
+
+func TestExec(t *testing.T) {
+	t.Parallel()
+	b, hardware := startKubelet(t)
+	h := startServer(t, b, nil)
+	for name, executor := range executors {
+		for _, tt := range []struct {
+			argv           []string
+			stdout, stderr string
+			code           int
+		}{
+			{[]string{"status"}, "{\n  \"node\": {\n    \"name\": \"pico-1\"", "", 0},
+			{[]string{"memory", "16", "17"}, "0010  00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00\n0020  00\n", "", 0},
+			{[]string{"memory", "0", "0"}, "", "", 0},
+			{[]string{"memory", "2000"}, "", "must lie within the 1024 bytes", 1},
+			{[]string{"memory", "x"}, "", "usage: memory [OFFSET [LENGTH]]", 2},
+			{[]string{"memory", "-1"}, "", "usage: memory", 2},
+			{[]string{"gpio", "set", "3", "HIGH"}, "", "", 0},
+			{[]string{"gpio", "read", "3"}, "HIGH\n", "", 0},
+			{[]string{"gpio", "read"}, "\n3 HIGH\n", "", 0},
+			{[]string{"gpio", "read", "77"}, "", "the board has no pin 77", 1},
+			{[]string{"gpio", "set", "3", "PWM:999"}, "", "pin must be a number", 1},
+			{[]string{"gpio", "set", "x", "HIGH"}, "", "usage: gpio", 2},
+			{[]string{"gpio", "write"}, "", "usage: gpio", 2},
+			{[]string{"blink", "1", "20"}, "", "", 0},
+			{[]string{"blink", "0"}, "", "count must be 1 to 100", 1},
+			{[]string{"blink", "1", "2", "3"}, "", "usage: blink", 2},
+			{[]string{"help"}, "reboot", "", 0},
+			{[]string{"sh", "-c", "ls"}, "", `"sh -c ls": no such command`, 127},
+			{[]string{""}, "", "no such command", 127},
+			{[]string{"status", "now"}, "", "usage: status", 2},
+			{[]string{"reboot", "now"}, "", "usage: reboot", 2},
+		} {
+			stdout, stderr, code := h.exec(t, executor, tt.argv, false)
+			if code != tt.code || !strings.Contains(stdout, tt.stdout) || !strings.Contains(stderr, tt.stderr) || (stderr == "") != (tt.stderr == "") {
+				t.Errorf("%s %q: exit code %d\n%s\n%s\nwant %d\n%s\n%s", name, tt.argv, code, stdout, stderr, tt.code, tt.stdout, tt.stderr)
+			}
+		}
+		if stdout, _, code := h.exec(t, executor, []string{"gpio", "nonsense"}, true); code != 2 || !strings.HasSuffix(stdout, "PWM:0-255\r\n") {
+			t.Errorf("%s on a terminal: exit code %d, %q", name, code, stdout)
+		}
+	}
+	if s, err := hardware.Pin(3); err != nil || s.Mode != board.PinHigh {
+		t.Errorf("pin 3 is %v, %v", s, err)
+	}
+}
+
+// exec runs a command, with input that it does not read.
+func (h *harness) exec(t *testing.T, by func(*rest.Config, string) (remotecommand.Executor, error), argv []string, tty bool) (string, string, int) {
+	t.Helper()
+	streams := "input=1&output=1&error=1"
+	if tty {
+		streams = "input=1&output=1&tty=1"
+	}
+	x, err := by(h.restConfig("good"), h.execURL(streams, argv...))
+	must(t, err)
+	var stdout, stderr bytes.Buffer
+	o := remotecommand.StreamOptions{Stdin: strings.NewReader("never read\n"), Stdout: &stdout, Tty: tty}
+	if !tty {
+		o.Stderr = &stderr
+	}
+	err = x.StreamWithContext(t.Context(), o)
+	if exit := (clientexec.CodeExitError{}); errors.As(err, &exit) {
+		return stdout.String(), stderr.String(), exit.Code
+	}
+	must(t, err)
+	return stdout.String(), stderr.String(), 0
+}
+
+// A command on a board that is away fails, and says why.
+func TestExecWithoutABoard(t *testing.T) {
+	t.Parallel()
+	b := startLogBoard(t)
+	b.away = true
+	h := startServer(t, b, nil)
+	for name, executor := range executors {
+		if _, stderr, code := h.exec(t, executor, []string{"status"}, false); code != 1 || !strings.Contains(stderr, "the board of node pico-1 does not answer") {
+			t.Errorf("%s: exit code %d, %s", name, code, stderr)
+		}
+	}
+}
+
+// Who may read may not run commands, by whatever protocol.
+func TestExecNeedsTheRightToCreate(t *testing.T) {
+	t.Parallel()
+	b := startBoard(t, okBoard)
+	h := startServer(t, b, nil)
+	h.cluster.may = func(a authorizationv1.ResourceAttributes) bool { return a.Verb == "get" }
+	for name, executor := range executors {
+		x, err := executor(h.restConfig("good"), h.execURL("output=1&error=1", "reboot"))
+		must(t, err)
+		if err := x.StreamWithContext(t.Context(), remotecommand.StreamOptions{Stdout: io.Discard, Stderr: io.Discard}); err == nil || !strings.Contains(err.Error(), "may not create") && !strings.Contains(err.Error(), "403") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if seen := b.requests(); len(seen) > 0 {
+		t.Errorf("the board was asked %q", seen)
+	}
+}
+
+// Input that commands do not read does not pile up: beyond a limit it ends the
+// connection.
+func TestExecBoundsItsInput(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	h := startServer(t, startBoard(t, func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case <-release:
+		case <-r.Context().Done():
+		}
+	}), nil)
+	defer close(release)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	for name, executor := range executors {
+		x, err := executor(h.restConfig("good"), h.execURL("input=1&output=1&error=1", "status"))
+		must(t, err)
+		endless := &countingReader{}
+		// A client takes a connection that ends for the end of the command.
+		_ = x.StreamWithContext(ctx, remotecommand.StreamOptions{Stdin: endless, Stdout: io.Discard, Stderr: io.Discard})
+		if endless.n > 32<<20 { // what the buffers of TCP take, many times
+			t.Errorf("%s: took %d bytes of input", name, endless.n)
+		}
+	}
+	eventually(t, "the connections end", func() bool { return h.connections.Load() == 0 })
+}
+
+// countingReader gives bytes without end.
+type countingReader struct{ n int }
+
+func (r *countingReader) Read(p []byte) (int, error) {
+	r.n += len(p)
+	return len(p), nil
+}
+
+func TestExecWithBadUpgrades(t *testing.T) {
+	t.Parallel()
+	b := startBoard(t, okBoard)
+	h := startServer(t, b, nil)
+	client := h.client(t, nil)
+	key := base64.StdEncoding.EncodeToString(make([]byte, 16))
+	webSocket := []string{"Upgrade", "websocket", "Connection", "Upgrade", "Sec-Websocket-Version", "13", "Sec-Websocket-Key", key}
+	for _, tt := range []struct {
+		name, path string
+		headers    []string
+	}{
+		{"no upgrade", "/exec" + podPath + "?command=status&output=1", nil},
+		{"no streams", "/exec" + podPath + "?command=status", webSocket},
+		{"unknown WebSocket protocol", "/exec" + podPath + "?command=status&output=1", append([]string{"Sec-Websocket-Protocol", "v9.channel.k8s.io"}, webSocket...)},
+		{"unknown SPDY protocol", "/exec" + podPath + "?command=status&output=1", []string{"Upgrade", "SPDY/3.1", "Connection", "Upgrade", "X-Stream-Protocol-Version", "v9.channel.k8s.io"}},
+		{"h2c", "/exec" + podPath + "?command=status&output=1", []string{"Upgrade", "h2c", "Connection", "Upgrade"}},
+		{"another pod", "/exec/kube-system/picolet-pico-2/firmware?command=status&output=1", webSocket},
+	} {
+		r := ask(t, client, "GET", tt.path, "", append([]string{"Authorization", "Bearer good"}, tt.headers...)...)
+		if r.code < 400 || r.code > 404 {
+			t.Errorf("%s: %d %s", tt.name, r.code, r.body)
+		}
+	}
+	if seen := b.requests(); len(seen) > 0 {
+		t.Errorf("the board was asked %q", seen)
+	}
+}
