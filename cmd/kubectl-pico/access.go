@@ -1,0 +1,58 @@
+// Copyright The picolet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"cmp"
+	"fmt"
+
+	"github.com/spf13/pflag"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/picolet/picolet/api/devices"
+	"github.com/picolet/picolet/enrolment"
+)
+
+// access is which cluster, as whom: the flags of kubectl.
+type access struct {
+	rules     *clientcmd.ClientConfigLoadingRules
+	overrides clientcmd.ConfigOverrides
+}
+
+func newAccess() *access {
+	return &access{rules: clientcmd.NewDefaultClientConfigLoadingRules()}
+}
+
+func (a *access) addFlags(flags *pflag.FlagSet) {
+	flags.StringVar(&a.rules.ExplicitPath, "kubeconfig", "", "kubeconfig `FILE` (default: that of kubectl)")
+	clientcmd.BindOverrideFlags(&a.overrides, flags, clientcmd.RecommendedConfigOverrideFlags(""))
+	if f := flags.Lookup("namespace"); f != nil {
+		f.Usage = "namespace of the gateway, where join tokens are (default: " + enrolment.DefaultNamespace + ")"
+	}
+}
+
+// cluster is the clients for it.
+type cluster struct {
+	devices   *devices.Client
+	client    kubernetes.Interface
+	namespace string // the gateway's
+}
+
+func (a *access) open() (*cluster, error) {
+	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(a.rules, &a.overrides).ClientConfig()
+	if err != nil {
+		return nil, fmt.Errorf("no cluster to talk to: %w; name one by --kubeconfig or --context", err)
+	}
+	config.UserAgent = "kubectl-pico"
+	d, err := devices.New(config)
+	if err != nil {
+		return nil, err
+	}
+	c, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return nil, err
+	}
+	return &cluster{d, c, cmp.Or(a.overrides.Context.Namespace, enrolment.DefaultNamespace)}, nil
+}

@@ -1,0 +1,171 @@
+// Copyright The picolet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package enrolment
+
+import (
+	"context"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/picolet/picolet/api/v1alpha1"
+)
+
+const (
+	workers          = 4
+	reconcileTimeout = 30 * time.Second
+	sweepInterval    = 5 * time.Second
+	// nodeInterval is how often a node is looked at that was no board's.
+	nodeInterval = time.Minute
+)
+
+// work takes Devices from the queue until that is shut down.
+func (e *Enrolment) work(ctx context.Context) {
+	for {
+		name, shutdown := e.queue.Get()
+		if shutdown {
+			return
+		}
+		again, err := e.reconcile(ctx, name)
+		switch {
+		case err == nil:
+			e.queue.Forget(name)
+			if again > 0 {
+				e.queue.AddAfter(name, again)
+			}
+		case apierrors.IsConflict(err), apierrors.IsNotFound(err): // the watch tells of it
+			e.queue.AddRateLimited(name)
+		default:
+			e.log.Warn("Device cannot be looked after: trying again", "device", name, "err", err)
+			e.queue.AddRateLimited(name)
+		}
+		e.queue.Done(name)
+	}
+}
+
+// reconcile brings a Device's status in line with what this gateway knows, and
+// tells after which time to look again.
+func (e *Enrolment) reconcile(ctx context.Context, name string) (again time.Duration, err error) {
+	ctx, cancel := context.WithTimeout(ctx, reconcileTimeout)
+	defer cancel()
+	d := e.view.get(name)
+	if d == nil {
+		return 0, nil
+	}
+	r := e.judge(ctx, d)
+	if r != nil && r.Reason == Unavailable {
+		return 0, r
+	}
+	if d, err = e.enrol(ctx, d, r); err != nil {
+		return 0, err
+	}
+	if r != nil {
+		e.cut(d, func(*Hold) *Refusal { return r })
+	}
+	if over, left := e.overdue(d); over {
+		return 0, e.forget(ctx, d)
+	} else if left > 0 {
+		return left, nil
+	}
+	if r != nil && r.Reason == NodeNotABoard {
+		again = nodeInterval
+	}
+	return again, e.connection(ctx, d)
+}
+
+// enrol writes the condition Enrolled if it is another than before.
+func (e *Enrolment) enrol(ctx context.Context, d *v1alpha1.Device, r *Refusal) (*v1alpha1.Device, error) {
+	status, reason, message := metav1.ConditionTrue, Approved, "the board may be node "+d.Spec.NodeName
+	if r != nil {
+		status, reason, message = metav1.ConditionFalse, r.Reason, r.Message
+	}
+	c, changed := e.condition(d, v1alpha1.Enrolled, status, reason, message)
+	if !changed {
+		return d, nil
+	}
+	fresh, err := e.apply(ctx, d, verdictManager, v1alpha1.DeviceStatus{Conditions: []metav1.Condition{c}})
+	if err != nil {
+		return d, err
+	}
+	e.log.Info("Device judged", "device", d.Name, "node", d.Spec.NodeName, "reason", string(reason), "message", message)
+	e.events.Event(fresh, eventType(reason), string(reason), message)
+	return fresh, nil
+}
+
+// connection writes whether the board is connected, and where.
+func (e *Enrolment) connection(ctx context.Context, d *v1alpha1.Device) error {
+	c, ok := e.contactOf(d, func() bool { return e.gone(ctx, d.Status.Gateway) })
+	if !ok {
+		return nil
+	}
+	s, fresh := e.contactStatus(d, c)
+	if !fresh {
+		return nil
+	}
+	_, err := e.apply(ctx, d, e.manager, s)
+	return err
+}
+
+// contactOf is what this gateway has to say of a board's connection; false if it is
+// another gateway's to say, which is not gone, or there is none.
+func (e *Enrolment) contactOf(d *v1alpha1.Device, gone func() bool) (contact, bool) {
+	now := e.now()
+	switch h := e.holds.get(d.Name); {
+	case h != nil && !h.claimed.Load(): // Decide is about to write
+		return contact{}, false
+	case h != nil && h.silent(now):
+		return contact{h.hello, h.lastHeard(), metav1.ConditionFalse, boardSilent, "the board has fallen silent"}, true
+	case h != nil:
+		return e.linkUp(h), true
+	case !connected(d):
+		return contact{}, false
+	case d.Status.Gateway == e.config.Replica:
+		return ended(d, linkEnded, "the board's link has ended"), true
+	case gone():
+		return ended(d, gatewayGone, "gateway "+d.Status.Gateway+", which had the board, is gone"), true
+	}
+	return contact{}, false
+}
+
+// overdue tells whether a pending Device has had its time, and how much is left.
+func (e *Enrolment) overdue(d *v1alpha1.Device) (over bool, left time.Duration) {
+	if !untouched(d) {
+		return false, 0
+	}
+	last := d.CreationTimestamp.Time
+	if c := d.Status.LastContact; c != nil && c.After(last) {
+		last = c.Time
+	}
+	left = e.config.PendingLifetime - e.now().Sub(last)
+	return left <= 0, left
+}
+
+// forget deletes a pending Device that nobody changed or came for.
+func (e *Enrolment) forget(ctx context.Context, d *v1alpha1.Device) error {
+	err := e.devices.Delete(ctx, d.Name, metav1.DeleteOptions{
+		Preconditions: &metav1.Preconditions{UID: ptr.To(d.UID), ResourceVersion: ptr.To(d.ResourceVersion)},
+	})
+	if err == nil {
+		e.log.Info("Pending device deleted: its board did not come again", "device", d.Name, "node", d.Spec.NodeName, "addr", d.Status.Address)
+	}
+	return err
+}
+
+// sweep looks for boards that fell silent or spoke again, and for gateways that
+// went away.
+func (e *Enrolment) sweep() {
+	now := e.now()
+	e.view.expire(now)
+	for _, d := range e.view.all() {
+		c, ok := e.contactOf(d, func() bool { return e.replicas.standing(d.Status.Gateway) != live })
+		if !ok {
+			continue
+		}
+		if _, fresh := e.contactStatus(d, c); fresh {
+			e.queue.Add(d.Name)
+		}
+	}
+}
