@@ -5,6 +5,7 @@ package provision
 
 import (
 	"cmp"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"strconv"
@@ -54,9 +55,9 @@ func Fields() []Field {
 			set: func(s *settings.Settings, v string) error { s.Token = v; return nil }},
 		{Name: "join-token", Secret: true, Usage: "the token with which the board enrols at the gateway",
 			set: func(s *settings.Settings, v string) error { s.JoinToken = v; return nil }},
-		{Name: "gateway-key", Usage: "the gateway's public X25519 key, 64 `HEX` digits",
+		{Name: "gateway-key", Usage: "public `KEY` of the gateway: the board reaches it by an encrypted link (default: plain HTTP)",
 			set: key(func(s *settings.Settings) *[settings.KeySize]byte { return &s.GatewayKey })},
-		{Name: "board-key", Secret: true, Usage: "the board's private X25519 key, 64 hex digits",
+		{Name: "board-key", Secret: true, Usage: "the board's private key (default: with --gateway-key the board makes one)",
 			set: key(func(s *settings.Settings) *[settings.KeySize]byte { return &s.BoardKey })},
 	}
 }
@@ -96,7 +97,7 @@ var (
 	ErrDuration   = errors.New("must be a duration, as 30s or 5m")
 	ErrFrequency  = errors.New("must be at least 10s")
 	ErrLease      = errors.New("must be 4s to 1h")
-	ErrKey        = errors.New("must be 64 hex digits, and not all zeros")
+	ErrKey        = errors.New("must be an X25519 key, 44 characters of base64 or 64 hex digits, and not all zeros")
 	ErrMissing    = errors.New("is missing")
 )
 
@@ -146,11 +147,23 @@ func duration(of func(*settings.Settings) *time.Duration) func(*settings.Setting
 
 func key(of func(*settings.Settings) *[settings.KeySize]byte) func(*settings.Settings, string) error {
 	return func(s *settings.Settings, value string) error {
-		b, err := hex.DecodeString(value)
-		if err != nil || len(b) != settings.KeySize || [settings.KeySize]byte(b) == [settings.KeySize]byte{} {
-			return ErrKey
+		k, err := ParseKey(value)
+		if err == nil {
+			*of(s) = k
 		}
-		*of(s) = [settings.KeySize]byte(b)
-		return nil
+		return err
 	}
+}
+
+// ParseKey reads a private or public key: 32 bytes in standard base64 with padding
+// (RFC 4648, section 4) or in hexadecimal. The error is ErrKey.
+func ParseKey(text string) (k [settings.KeySize]byte, err error) {
+	b, err := base64.StdEncoding.Strict().DecodeString(text)
+	if len(text) == hex.EncodedLen(settings.KeySize) {
+		b, err = hex.DecodeString(text)
+	}
+	if err != nil || len(b) != settings.KeySize || [settings.KeySize]byte(b) == k {
+		return k, ErrKey
+	}
+	return [settings.KeySize]byte(b), nil
 }

@@ -33,7 +33,7 @@ type Settings struct {
 
 	BoardKey   [KeySize]byte // Optional [zero, none]: the board's private X25519 key
 	GatewayKey [KeySize]byte // Optional [zero, none]: the gateway's public X25519 key
-	JoinToken  string        // Optional [none]: visible ASCII, at most 255 bytes; lets the board enrol
+	JoinToken  string        // Optional [none]: visible ASCII, at most 128 bytes; lets the board enrol
 
 	Labels     []kubelet.Label      // Optional [none]: at most kubelet.MaxLabels
 	ConfigMaps []kubelet.ObjectName // Optional [the kubelet's]: at most kubelet.MaxConfigMaps
@@ -53,7 +53,7 @@ var (
 	ErrPassphrase = errors.New("settings: Passphrase: must be 8 to 63 printable ASCII characters, or 64 hex digits; empty for an open network")
 	ErrCountry    = errors.New("settings: Country: must be two capital letters as in ISO 3166-1, as DE; empty for worldwide")
 	ErrGateway    = errors.New("settings: Gateway: must be host:port with a DNS name or an IPv4 address, as 192.168.1.10:6080")
-	ErrJoinToken  = errors.New("settings: JoinToken: must be visible ASCII, at most 255 bytes")
+	ErrJoinToken  = errors.New("settings: JoinToken: must be visible ASCII, at most 128 bytes")
 	ErrTime       = errors.New("settings: Provisioned: must be a time after 1970")
 )
 
@@ -69,7 +69,7 @@ func (s Settings) Validate() error {
 		return ErrCountry
 	case !gatewayOK:
 		return ErrGateway
-	case len(s.JoinToken) > 255 || !isASCII(s.JoinToken, '!'):
+	case len(s.JoinToken) > 128 || !isASCII(s.JoinToken, '!'):
 		return ErrJoinToken
 	case s.Provisioned <= 0:
 		return ErrTime

@@ -35,8 +35,9 @@ func newNodeCommand() *cobra.Command {
 		Use:   "node",
 		Short: "Make this machine a node",
 		Long: `Run a kubelet for this machine, or for a virtual Raspberry Pi Pico W. It reaches
-the cluster through a gateway (plain HTTP), or straight at the API server (TLS,
-with a token or a client certificate of user system:node:NAME).`,
+the cluster through a gateway (by an encrypted link with --gateway-key, else by
+plain HTTP), or straight at the API server (TLS, with a token or a client
+certificate of user system:node:NAME).`,
 		Example: `  picolet node --name attic --gateway 192.168.1.10:6080
   picolet node --name attic --server https://192.168.1.10:6443 --ca-file ca.crt --token-file token`,
 		Args: noArguments,
@@ -58,12 +59,18 @@ func runNode(ctx context.Context, f *nodeFlags, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	port, err := f.openPort(log)
+	encrypted, err := f.checkLink()
 	if err != nil {
 		return err
 	}
-	defer func() { _ = port.Close() }()
-	config.Port = port.Addr().(*net.TCPAddr).Port
+	var port net.Listener
+	if !encrypted {
+		if port, err = f.openPort(log); err != nil {
+			return err
+		}
+		defer func() { _ = port.Close() }()
+		config.Port = port.Addr().(*net.TCPAddr).Port
+	}
 	hardware, err := f.openHardware()
 	if err != nil {
 		return err
@@ -72,12 +79,20 @@ func runNode(ctx context.Context, f *nodeFlags, log *slog.Logger) error {
 	if f.board == "linux" {
 		machineDefaults(&config, hardware.facts().Facts)
 	}
+	boot := fleet.Machine(hardware.configure(config))
+	if encrypted {
+		c, err := f.linkConfig(log)
+		if err != nil {
+			return err
+		}
+		boot = overLink(c, hardware.configure(config))
+	}
 	if err := tryLink(ctx, up); err != nil {
 		return interrupted(ctx, err)
 	}
 	n, err := fleet.NewNode(fleet.Options{
 		Name:         f.name,
-		Boot:         fleet.Machine(hardware.configure(config)),
+		Boot:         boot,
 		Dialer:       up.dialer,
 		Listener:     port,
 		Uptime:       hardware.uptime,

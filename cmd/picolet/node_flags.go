@@ -27,6 +27,8 @@ import (
 type nodeFlags struct {
 	name                   string
 	gateway, server        string
+	gatewayKey, keyFile    string
+	joinTokenFile          string
 	tokenFile, clientCert  string
 	clientKey, caFile      string
 	board, gpioChip, dir   string
@@ -42,6 +44,9 @@ func (f *nodeFlags) register(fs *pflag.FlagSet) {
 	fs.SortFlags = false
 	fs.StringVar(&f.name, "name", "", "`NAME` of the node, as attic or pico-1; required")
 	fs.StringVar(&f.gateway, "gateway", "", "`HOST:PORT` of a picolet gateway, or of kubectl proxy")
+	fs.StringVar(&f.gatewayKey, "gateway-key", "", "public `KEY` of the gateway: reach it by an encrypted link, without an open port (default: plain HTTP)")
+	fs.StringVar(&f.keyFile, "key-file", "", "`FILE` with the node's private key for --gateway-key, made if it is missing (default: key in --dir)")
+	fs.StringVar(&f.joinTokenFile, "join-token-file", "", "`FILE` with the token that lets the node enrol at the gateway")
 	fs.StringVar(&f.server, "server", "", "`URL` of the API server, as https://192.168.1.10:6443, instead of --gateway")
 	fs.StringVar(&f.tokenFile, "token-file", "", "`FILE` with the node's bearer token for --server")
 	fs.StringVar(&f.clientCert, "client-cert", "", "`FILE` with the node's certificate for --server, PEM, instead of --token-file")

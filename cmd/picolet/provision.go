@@ -44,8 +44,9 @@ the flags that describe a board, of secrets without "-file". A cell that is
 empty, or a column that is missing, is taken from the flag. If a line is wrong,
 nothing is written.
 
-Keys and the join token are kept for the encrypted link, which today's firmware
-does not use.`,
+With --gateway-key the board comes by an encrypted link. It makes its own key at
+its first boot, and keeps it until it is provisioned again; with --make-key it is
+made here, and its public key is printed.`,
 		Example: `  picolet provision --node-name pico-1 --ssid home --passphrase-file wifi.txt --gateway 192.168.1.10:6080
   picolet provision --csv boards.csv --dir out --gateway 192.168.1.10:6080
   picolet provision --read pico-1.uf2
@@ -87,6 +88,9 @@ func (f *provisionFlags) runOne(c *cobra.Command) error {
 	if missing := provision.Missing(s, f.open); len(missing) > 0 {
 		return missingFlags(missing)
 	}
+	if err := f.giveKey(&s); err != nil {
+		return err
+	}
 	file, err := provision.UF2(s)
 	if err != nil {
 		return err
@@ -95,7 +99,11 @@ func (f *provisionFlags) runOne(c *cobra.Command) error {
 	if err := provision.Write([]provision.File{{Path: path, Content: file}}, f.force); err != nil {
 		return fmt.Errorf("nothing was written: %w", err)
 	}
-	_, err = fmt.Fprintf(c.OutOrStdout(), "Wrote the settings of %s to %s.\n%s", s.NodeName, path, howToCopy)
+	text, err := describeKey(s)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(c.OutOrStdout(), "Wrote the settings of %s to %s.\n%s%s", s.NodeName, path, text, howToCopy)
 	return err
 }
 
@@ -132,6 +140,10 @@ func (f *provisionFlags) runCSV(c *cobra.Command) error {
 	}
 	files := make([]provision.File, len(boards))
 	for i, s := range boards {
+		if err := f.giveKey(&s); err != nil {
+			return err
+		}
+		boards[i] = s
 		files[i].Path = filepath.Join(f.dir, s.NodeName+".uf2")
 		if files[i].Content, err = provision.UF2(s); err != nil {
 			return err
@@ -140,8 +152,12 @@ func (f *provisionFlags) runCSV(c *cobra.Command) error {
 	if err := provision.Write(files, f.force); err != nil {
 		return fmt.Errorf("nothing was written: %w", err)
 	}
-	for _, file := range files {
-		fmt.Fprintln(c.OutOrStdout(), file.Path)
+	for i, file := range files {
+		text, err := describeKey(boards[i])
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(c.OutOrStdout(), "%s\n%s", file.Path, text)
 	}
 	return nil
 }

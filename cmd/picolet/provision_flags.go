@@ -24,7 +24,7 @@ type provisionFlags struct {
 	fields []provision.Field
 	values []string // of each field: the value, of a secret the file
 
-	open, force            bool
+	open, force, makeKey   bool
 	output, csv, dir, read string
 }
 
@@ -55,6 +55,7 @@ func (f *provisionFlags) register(c *cobra.Command) {
 		}
 	}
 	fs.BoolVar(&f.open, "open", false, "the Wi-Fi network has no passphrase")
+	fs.BoolVar(&f.makeKey, "make-key", false, "make the board's key here, not on the board, so that it can be approved before it is switched on")
 	fs.StringVarP(&f.output, "output", "o", "", "`FILE` to write (default: NODE-NAME.uf2); with --read text or json")
 	fs.StringVar(&f.csv, "csv", "", "`FILE` with a line for each board (- for standard input)")
 	fs.StringVar(&f.dir, "dir", ".", "`DIRECTORY` for the files that --csv makes, NODE-NAME.uf2")
