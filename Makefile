@@ -21,7 +21,7 @@ UNIT     = $$($(GO) list ./... | grep -v -e '/e2e$$' -e '/e2e/')
 
 export KUBERNETES
 .DEFAULT_GOAL := help
-.PHONY: help build run controlplane test test-unit test-controlplane test-firmware test-emulator firmware tinygo test-e2e lint vulncheck fuzz bench bench-e2e clean
+.PHONY: help build run controlplane test test-unit test-controlplane test-firmware test-emulator firmware test-image soak footprint tinygo test-e2e lint vulncheck fuzz bench bench-e2e clean
 
 help: ## list the targets
 	@echo 'make TARGET, where TARGET is one of:'
@@ -39,7 +39,7 @@ controlplane: build ## build the Kubernetes control plane into the user's cache,
 run: build ## start a cluster with virtual boards; Ctrl-C ends it
 	@exec bin/picolet up --kubernetes $(KUBERNETES) $(ARGS)
 
-test: test-unit test-controlplane test-emulator test-firmware test-e2e ## run all tests
+test: test-unit test-controlplane test-emulator test-firmware test-e2e ## run all tests, the emulated Pico W's among them
 
 test-unit: controlplane ## unit tests of all packages, with the race detector where there is a C compiler
 	@test -n '$(RACE)' || echo 'no C compiler: tests run without the race detector'
@@ -68,10 +68,29 @@ firmware: ## build bin/picolet-pico-w.uf2 and .elf, the firmware of a Pico W (bu
 	cd firmware && $(GO) run ./toolchain build -target=pico-w/pico-w.json -o=../bin/picolet-pico-w.uf2 ./pico-w
 	cd firmware && $(GO) run ./footprint pico-w=../bin/picolet-pico-w.elf
 
+# An image that is not of this tree must not be tested.
+test-image:
+	@rm -f bin/picolet-pico-w.uf2 bin/picolet-pico-w.elf
+	@if (cd firmware && $(GO) run ./toolchain >/dev/null); then \
+		$(MAKE) --no-print-directory firmware; \
+	elif [ "$$CI" = true ]; then \
+		exit 1; \
+	else \
+		echo 'tests of the firmware image skipped: TinyGo cannot be built here, see above'; \
+	fi
+
+soak: controlplane firmware ## an hour of emulated time on an emulated Pico W: lease, heap, stack (about 10 min)
+	$(GO) test -count=1 -timeout 1h -v -run 'TestPicoWHoldsItsLease' ./e2e -soak 1h -measurement '$(CURDIR)/bin/soak.json'
+
+footprint: soak ## measure the firmware and write docs/footprint.md
+	cd firmware && $(GO) run ./toolchain build -target=pico -serial=uart -o='$(CURDIR)/bin/core.elf' ./core
+	cd firmware && $(GO) run ./footprint -doc ../docs/footprint.md pico-w=../bin/picolet-pico-w.elf:../bin/soak.json core=../bin/core.elf
+	$(GO) test -count=1 -timeout 20m -v -run 'TestPicoWFigures' ./e2e -figures ../docs/footprint.md
+
 tinygo: ## build the TinyGo compiler into the user's cache, once (about 2 min; as root it installs LLVM)
 	cd firmware && $(GO) run ./toolchain
 
-test-e2e: controlplane ## tests against the real control plane
+test-e2e: controlplane test-image ## tests against the real control plane, of virtual boards and of the image on an emulated Pico W
 	$(GO) test $(JOBS) -count=1 -timeout 20m -run '$(E2E)' ./e2e/...
 
 lint: vulncheck ## gofmt, go vet, staticcheck; govulncheck where its database can be reached

@@ -19,6 +19,7 @@ import (
 	"github.com/picolet/picolet/fleet"
 	"github.com/picolet/picolet/kubelet"
 	"github.com/picolet/picolet/link"
+	"github.com/picolet/picolet/linked"
 )
 
 // boardOptions say which board startBoard starts.
@@ -28,6 +29,7 @@ type boardOptions struct {
 	dialer  link.Dialer           // Optional [TCP to gateway]
 	virtual virtual.Options       // Optional: the board
 	change  func(*kubelet.Config) // Optional: what differs from the defaults
+	link    *linked.Config        // Optional [plain HTTP]: without Kubelet and Memory
 }
 
 // testBoard is a virtual board with a kubelet, which can be switched off and on.
@@ -100,11 +102,16 @@ func (b *testBoard) powerOn(tb testing.TB) {
 	l, err := net.Listen("tcp", anyPort) // the last one may be somebody else's by now
 	must(tb, err)
 	b.port = l.Addr().String()
+	boot, port := fleet.Machine(b.configure), l
+	if b.options.link != nil {
+		must(tb, l.Close())
+		boot, port = b.overLink, nil
+	}
 	n, err := fleet.NewNode(fleet.Options{
 		Name:     b.name,
-		Boot:     fleet.Machine(b.configure),
+		Boot:     boot,
 		Dialer:   b.options.dialer,
-		Listener: l,
+		Listener: port,
 		Log:      slog.New(slog.NewTextHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	must(tb, err)

@@ -49,6 +49,7 @@ func (p *plane) identity(ctx context.Context, account string) (*rest.Config, err
 
 // gatewayRun is a gateway that runs.
 type gatewayRun struct {
+	*gateway.Gateway
 	addr   string // that boards reach it at
 	admin  *httptest.Server
 	log    *logBuffer
@@ -74,7 +75,7 @@ func runGateway(ctx context.Context, p *plane, account, addr string) (*gatewayRu
 	if err != nil {
 		return nil, err
 	}
-	r.addr = l.Addr().String()
+	r.Gateway, r.addr = g, l.Addr().String()
 	r.admin = httptest.NewServer(g.AdminHandler())
 	serving, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	r.cancel = cancel
