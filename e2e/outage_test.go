@@ -74,7 +74,7 @@ func TestNodeStaysReadyOverRestarts(t *testing.T) {
 	must(t, g.stop())
 	ownGateway(t, p, gatewayAccount, g.addr)
 	// Longer than the grace period: without these, the node would be NotReady.
-	b.waitRenewals(t, 3)
+	b.waitRenewals(t, 6)
 
 	after := condition(b.mustNode(t), corev1.NodeReady)
 	if !after.LastTransitionTime.Equal(&before.LastTransitionTime) {

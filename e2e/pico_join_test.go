@@ -8,8 +8,10 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -24,6 +26,9 @@ import (
 // soak is how long TestPicoWHoldsItsLease lets its board run, in emulated time.
 // "make soak" gives an hour.
 var soak = flag.Duration("soak", 2*time.Minute, "emulated time that the soaked board runs")
+
+// measurement is the file that TestPicoWHoldsItsLease writes for firmware/footprint.
+var measurement = flag.String("measurement", "", "file to write what the soaked board took of its RAM to, in JSON")
 
 // maxReady is the time from power on to a node that is Ready. The reference
 // firmware needs 11.9 s in the same emulator.
@@ -220,12 +225,28 @@ func TestPicoWHoldsItsLease(t *testing.T) {
 	if used := after["picolet_heap_used_bytes"]; used == 0 || used > maxHeap {
 		t.Errorf("heap in use %.0f B, want at most %d", used, maxHeap)
 	}
+	b.writeMeasurement(t, after)
 	lease, err := b.lease(t.Context())
 	must(t, err)
 	must(t, checkHolder(lease))
 	must(t, checkOwner(lease, b.mustNode(t)))
 	b.checkDriver(t)
 	b.noReboot(t)
+}
+
+// picoStack is the size of the main stack: "default-stack-size" of the firmware's
+// target, firmware/pico-w/pico-w.json.
+const picoStack = 8 << 10
+
+// writeMeasurement tells firmware/footprint what the run took.
+func (b *picoW) writeMeasurement(t *testing.T, metrics map[string]float64) {
+	t.Helper()
+	if *measurement == "" {
+		return
+	}
+	text := fmt.Sprintf(`{"heap": %.0f, "stack": %.0f, "run": "%v, emulated"}`,
+		metrics["picolet_heap_used_bytes"], picoStack-metrics["picolet_stack_unused_bytes"], *soak)
+	must(t, os.WriteFile(*measurement, []byte(text+"\n"), 0o644))
 }
 
 // maxHeap is the budget of the heap in use, in bytes.

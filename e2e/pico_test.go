@@ -85,9 +85,9 @@ func newPicoSettings(tb testing.TB, o picoOptions) []byte {
 	return uf2
 }
 
-// booting bounds how many Pico Ws boot at one time, which keeps a processor of the
-// host busy: more would only be slower.
-var booting = make(chan struct{}, 2)
+// emulators bounds how many Pico Ws there are at one time: more would have less of
+// the host's processors than they need to keep up with its clock.
+var emulators = make(chan struct{}, 4)
 
 // bootPico boots a Pico W. When the test ends, it is switched off and its node
 // deleted.
@@ -104,8 +104,8 @@ func bootPico(tb testing.TB, p *plane, o picoOptions) *picoW {
 	tb.Cleanup(func() { b.deleteNode(tb) })
 	b.segment = emulatortest.Segment(tb, segment.Config{Forward: map[uint16]string{gatewayPort: o.gateway}})
 	b.segment.SetFaults(o.faults)
-	booting <- struct{}{}
-	defer func() { <-booting }()
+	emulators <- struct{}{}
+	tb.Cleanup(func() { <-emulators })
 	b.Board = emulatortest.Boot(tb, emulator.Config{
 		Images: [][]byte{image, newPicoSettings(tb, o)},
 		SSID:   picoSSID, Passphrase: picoPassphrase, Segment: b.segment, Pace: o.pace, Link: o.link,

@@ -29,11 +29,9 @@ import (
 	"github.com/picolet/picolet/deploy"
 )
 
-// gracePeriod is how long a node may be silent before it is marked Unknown. It
-// is shorter than Kubernetes has it (50 s), to save time, and still thrice the
-// 10 s after which a lease of 40 s is renewed: an emulated board on a busy host
-// takes longer for them.
-const gracePeriod = 30 * time.Second
+// gracePeriod is how long a node may be silent before it is marked Unknown, as
+// Kubernetes has it.
+const gracePeriod = 50 * time.Second
 
 // namespace holds the ConfigMaps and pods of the tests.
 const namespace = "e2e"
