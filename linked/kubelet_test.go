@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -49,12 +50,12 @@ func newKey() noise.Key {
 type world struct {
 	t       *testing.T
 	net     *linktest.Network
-	k       *kubelet.Kubelet
 	refusal string                        // of the gateway
 	wrap    func(link.Dialer) link.Dialer // Optional: what is wrong with connections
 	change  func(*linked.Config)          // Optional
 
 	mu       sync.Mutex
+	said     bytes.Buffer // the kubelet's log
 	sessions []*session.Session
 	errs     []error
 	asked    []string
@@ -78,7 +79,7 @@ func in(t *testing.T, w *world, do func()) {
 		if w.wrap != nil {
 			dialer = w.wrap(dialer)
 		}
-		n, err := fleet.NewNode(fleet.Options{Name: "pico-1", Boot: w.boot, Dialer: dialer})
+		n, err := fleet.NewNode(fleet.Options{Name: "pico-1", Boot: w.boot, Dialer: dialer, Log: slog.New(slog.NewTextHandler(w, nil))})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -95,8 +96,8 @@ func in(t *testing.T, w *world, do func()) {
 }
 
 func (w *world) boot(int) (fleet.Kubelet, error) {
-	w.k = new(kubelet.Kubelet)
-	err := w.k.Configure(kubelet.Config{
+	k := new(kubelet.Kubelet)
+	err := k.Configure(kubelet.Config{
 		NodeName: "pico-1", Host: "gateway", Version: "v1.37.2", Seed: 7,
 		Board: board.Board{Facts: board.Facts{Model: "rp2040", ID: "e6614"}, Sensors: noSensors{}},
 	})
@@ -105,7 +106,7 @@ func (w *world) boot(int) (fleet.Kubelet, error) {
 	}
 	own, gateway := keys()
 	c := linked.Config{
-		Kubelet: w.k, Key: own, GatewayKey: gateway.Public, Random: rand.Reader, Memory: make([]byte, noise.BufferSize),
+		Kubelet: k, Key: own, GatewayKey: gateway.Public, Random: rand.Reader, Memory: make([]byte, noise.BufferSize),
 		Hello: noise.Hello{BoardID: "e6614", NodeName: "pico-1", Version: "v1", JoinToken: "join-me"},
 	}
 	if w.change != nil {
@@ -131,7 +132,7 @@ func (w *world) take(ctx context.Context, nc net.Conn, running *sync.WaitGroup) 
 		if p.Hello.JoinToken != "join-me" {
 			w.t.Errorf("hello is %#v", p.Hello)
 		}
-		return w.refusal
+		return w.refuses()
 	}})
 	w.mu.Lock()
 	w.errs = append(w.errs, err)
@@ -218,18 +219,25 @@ func (w *world) until(limit time.Duration, what string, ok func() bool) {
 	}
 }
 
-// log is the kubelet's. It is read while the node waits.
+// refuses is why the gateway refuses links, empty if it does not.
+func (w *world) refuses() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.refusal
+}
+
+// Write takes the kubelet's log.
+func (w *world) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.said.Write(p)
+}
+
+// log is what the kubelet has logged.
 func (w *world) log() string {
-	synctest.Wait()
-	var b strings.Builder
-	for cursor := uint64(0); ; {
-		e, ok := w.k.Log().Next(cursor)
-		if !ok {
-			return b.String()
-		}
-		cursor = e.Seq
-		b.Write(append(e.AppendText(nil), '\n'))
-	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.said.String()
 }
 
 func (w *world) registered() bool { return strings.Contains(w.log(), "Node registered") }
@@ -339,14 +347,16 @@ func TestRefusal(t *testing.T) {
 	w := &world{refusal: "device 1234 waits for approval: kubectl pico approve 1234"}
 	in(t, w, func() {
 		w.until(10*time.Second, "the refusal is logged", func() bool {
-			return strings.Contains(w.log(), `Link cannot be made`) && strings.Contains(w.log(), w.refusal)
+			return strings.Contains(w.log(), `Link cannot be made`) && strings.Contains(w.log(), w.refuses())
 		})
 		begin, tries := time.Now(), w.tries()
 		time.Sleep(10 * time.Minute)
 		if n := w.tries() - tries; n < 20 || n > int(time.Since(begin)/(lastPause/2)) {
 			t.Errorf("%d handshakes in 10 minutes", n)
 		}
+		w.mu.Lock()
 		w.refusal = ""
+		w.mu.Unlock()
 		w.until(lastPause+8*time.Second, "the node is registered", w.registered)
 	})
 }
