@@ -23,7 +23,7 @@ UNIT     = $$($(GO) list ./... | grep -v -e '/e2e$$' -e '/e2e/')
 
 export KUBERNETES
 .DEFAULT_GOAL := help
-.PHONY: help build run controlplane test test-unit test-controlplane test-firmware test-emulator firmware test-image soak footprint tinygo test-e2e lint vulncheck fuzz bench bench-e2e clean
+.PHONY: help build run controlplane test test-unit test-controlplane test-firmware test-emulator firmware test-image test-board soak footprint tinygo test-e2e lint vulncheck fuzz bench bench-e2e clean
 
 help: ## list the targets
 	@echo 'make TARGET, where TARGET is one of:'
@@ -81,13 +81,16 @@ test-image:
 		echo 'tests of the firmware image skipped: TinyGo cannot be built here, see above'; \
 	fi
 
+test-board: controlplane firmware ## all tests of the emulated Pico W, outages, power cuts and hostility too (about 15 min)
+	$(GO) test -count=1 -timeout 1h -run 'PicoW' ./e2e -long
+
 soak: controlplane firmware ## an hour of emulated time on an emulated Pico W: lease, heap, stack (about 10 min)
 	$(GO) test -count=1 -timeout 1h -v -run 'TestPicoWHoldsItsLease' ./e2e -soak 1h -measurement '$(CURDIR)/bin/soak.json'
 
 footprint: soak ## measure the firmware and write docs/footprint.md
 	cd firmware && $(GO) run ./toolchain build -target=pico -serial=uart -o='$(CURDIR)/bin/core.elf' ./core
 	cd firmware && $(GO) run ./footprint -doc ../docs/footprint.md pico-w=../bin/picolet-pico-w.elf:../bin/soak.json core=../bin/core.elf
-	$(GO) test -count=1 -timeout 20m -v -run 'TestPicoWFigures' ./e2e -figures ../docs/footprint.md
+	$(GO) test -count=1 -timeout 20m -v -run 'TestPicoWFigures' ./e2e -long -figures ../docs/footprint.md
 
 tinygo: ## build the TinyGo compiler into the user's cache, once (about 2 min; as root it installs LLVM)
 	cd firmware && $(GO) run ./toolchain

@@ -31,6 +31,7 @@ const maxIdleBytes = referenceBytes / 7
 // minute takes less than a seventh of the reference's bytes on the air.
 func TestPicoWFigures(t *testing.T) {
 	t.Parallel()
+	requireTime(t)
 	b := bootPico(t, sharedPlane(t), picoOptions{pace: emulator.PaceHost})
 	b.say(t, "Gateway is reached", maxReady)
 	reached := b.mustStats(t)

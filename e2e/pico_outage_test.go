@@ -22,6 +22,7 @@ const maxBack = 30 * time.Second
 // cluster go alike: the node turns Unknown, and Ready again.
 func TestPicoWComesBackAfterItsAccessPoint(t *testing.T) {
 	t.Parallel()
+	requireTime(t)
 	b := readyPico(t, sharedPlane(t), picoOptions{pace: emulator.PaceHost})
 	must(t, b.Fault().AccessPointAway(t.Context(), true))
 	b.say(t, "Wi-Fi lost", 10*time.Second)
@@ -42,6 +43,7 @@ func TestPicoWComesBackAfterItsAccessPoint(t *testing.T) {
 // without a reboot, and its heap does not grow.
 func TestPicoWOutlivesOutages(t *testing.T) {
 	t.Parallel()
+	requireTime(t)
 	p := ownPlane(t)
 	g := ownGateway(t, p, gatewayAccount, keptAddress(t))
 	b := readyPico(t, p, picoOptions{gateway: g.addr})
@@ -105,6 +107,7 @@ func (b *picoW) leastHeap(t *testing.T) float64 {
 // Each trouble has its state, a log line and a metric, and ends without a reboot.
 func TestPicoWTellsWhatIsMissing(t *testing.T) {
 	t.Parallel()
+	requireTime(t)
 	p := sharedPlane(t)
 	for _, tt := range []struct {
 		state string
@@ -166,6 +169,7 @@ func (b *picoW) powerCycle(t *testing.T) {
 // A board that boots while there is no API server registers when there is one.
 func TestPicoWWaitsForAnAPIServer(t *testing.T) {
 	t.Parallel()
+	requireTime(t)
 	p := ownPlane(t)
 	g := ownGateway(t, p, gatewayAccount, anyPort)
 	p.Kill()
@@ -184,6 +188,7 @@ func TestPicoWWaitsForAnAPIServer(t *testing.T) {
 // One frame in twenty is lost, in each direction, from the beginning.
 func TestPicoWStandsLoss(t *testing.T) {
 	t.Parallel()
+	requireTime(t)
 	b := bootPico(t, sharedPlane(t), picoOptions{pace: emulator.PaceHost})
 	loss := emulator.Impairment{Loss: 0.05}
 	must(t, b.Fault().Uplink(t.Context(), loss))
@@ -205,6 +210,7 @@ const maxUnnoticed = 13 * time.Second
 // The Wi-Fi chip hangs: it is switched off and on, and the board goes on.
 func TestPicoWEndsAHangOfItsWifiChip(t *testing.T) {
 	t.Parallel()
+	requireTime(t)
 	p := sharedPlane(t)
 	for _, part := range []emulator.Part{emulator.WLAN, emulator.Bus} {
 		t.Run(string(part), func(t *testing.T) {

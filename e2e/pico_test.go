@@ -6,6 +6,7 @@ package e2e
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"net"
 	"net/http"
@@ -59,6 +60,17 @@ type picoW struct {
 var picoImage = sync.OnceValues(func() ([]byte, error) {
 	return os.ReadFile(filepath.Join("..", "bin", "picolet-pico-w.uf2"))
 })
+
+// long has the tests run that keep processors busy for minutes: "make test-board".
+var long = flag.Bool("long", false, "run the long tests of the emulated Pico W, too")
+
+// requireTime skips a test that takes long, unless -long is given.
+func requireTime(t *testing.T) {
+	t.Helper()
+	if !*long {
+		t.Skip("keeps processors busy for minutes: make test-board")
+	}
+}
 
 // requireImage skips where there is no image, except in CI.
 func requireImage(tb testing.TB) []byte {

@@ -63,6 +63,7 @@ func checkResetReason(t *testing.T, b *picoW, want string) {
 // a temperature.
 func TestPicoWOutlivesItsADC(t *testing.T) {
 	t.Parallel()
+	requireTime(t)
 	b := readyPico(t, sharedPlane(t), picoOptions{pace: emulator.PaceHost})
 	const temperature = "picolet_temperature_celsius"
 	if _, ok := b.metrics(t)[temperature]; !ok {
