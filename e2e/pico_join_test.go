@@ -21,6 +21,7 @@ import (
 
 	"github.com/picolet/picolet/board"
 	"github.com/picolet/picolet/emulator"
+	"github.com/picolet/picolet/kubelet"
 )
 
 // soak is how long TestPicoWHoldsItsLease lets its board run, in emulated time.
@@ -56,7 +57,7 @@ func TestPicoWJoinsTheCluster(t *testing.T) {
 	t.Run("has the resources of a Pico W", func(t *testing.T) { checkResources(t, &n) })
 	t.Run("has five conditions", func(t *testing.T) { checkConditions(t, &n) })
 	t.Run("can be reached", func(t *testing.T) { checkAddresses(t, &n, addr.String()+":10250") })
-	t.Run("has all of nodeInfo", func(t *testing.T) { checkNodeInfo(t, text, facts, p.version) })
+	t.Run("has all of nodeInfo", func(t *testing.T) { checkNodeInfo(t, text, facts, kubelet.OldestVersion) })
 	t.Run("is the board in the emulator", func(t *testing.T) { checkPicoFacts(t, facts) })
 	t.Run("is tainted", func(t *testing.T) {
 		want := corev1.Taint{Key: "picolet.dev/board", Value: "rp2040", Effect: corev1.TaintEffectNoSchedule}

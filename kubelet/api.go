@@ -58,6 +58,12 @@ type Output struct {
 	Wake time.Duration
 }
 
+// OldestVersion is the oldest Kubernetes that this kubelet is tested against. A
+// board that does not know its API server reports it: a kubelet must not be
+// newer than its API server and may be three minor versions older
+// (https://kubernetes.io/releases/version-skew-policy/#kubelet).
+const OldestVersion = "v1.36.3"
+
 // Label is a node label.
 type Label = node.Label
 

@@ -137,7 +137,7 @@ func (f *nodeFlags) tlsConfig() (*tls.Config, error) {
 // Seed, which each boot has of its own.
 func (f *nodeFlags) kubeletConfig(up *upstream) (kubelet.Config, error) {
 	c := kubelet.Config{
-		NodeName: f.name, Host: up.host, Version: kubeletVersion, Address: f.nodeIP,
+		NodeName: f.name, Host: up.host, Version: kubelet.OldestVersion, Address: f.nodeIP,
 		OS: f.os, Arch: f.arch, InstanceType: f.instanceType, NodeStatusReportFrequency: f.reportFrequency,
 	}
 	if f.board != "linux" && f.board != "virtual" {

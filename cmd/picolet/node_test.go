@@ -41,7 +41,7 @@ func TestNodeFlagsBecomeConfig(t *testing.T) {
 		"defaults": {
 			args: []string{"--name", "attic", "--gateway", "box:6080"},
 			want: kubelet.Config{
-				NodeName: "attic", Host: "box:6080", Version: kubeletVersion, NodeStatusReportFrequency: 5 * time.Minute,
+				NodeName: "attic", Host: "box:6080", Version: kubelet.OldestVersion, NodeStatusReportFrequency: 5 * time.Minute,
 			},
 		},
 		"everything": {
@@ -52,7 +52,7 @@ func TestNodeFlagsBecomeConfig(t *testing.T) {
 				"--node-status-report-frequency", "10s",
 			},
 			want: kubelet.Config{
-				NodeName: "attic", Host: "box:6443", Version: kubeletVersion, Token: "s3cret", ServerToken: "s3cret",
+				NodeName: "attic", Host: "box:6443", Version: kubelet.OldestVersion, Token: "s3cret", ServerToken: "s3cret",
 				OS: "linux", Arch: "riscv64", InstanceType: "visionfive",
 				Labels:     []kubelet.Label{{Key: "a", Value: "1"}, {Key: "b", Value: "2"}},
 				ConfigMaps: []kubelet.ObjectName{{Namespace: "ns", Name: "one"}, {Namespace: "ns", Name: "two"}, {Namespace: "three", Name: "four"}},

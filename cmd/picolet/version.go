@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/picolet/picolet/kubelet"
 )
 
 // version is set by -ldflags "-X main.version=v1.2.3"; else the module's
@@ -22,12 +24,9 @@ var version string
 // kubernetesLines are the release lines that picolet is tested against.
 var kubernetesLines = []string{"1.37", "1.36"}
 
-// kubeletVersions are the versions that nodes report, by release line: a
-// kubelet must not be newer than its API server.
-var kubeletVersions = map[string]string{"1.37": "v1.37.2", "1.36": "v1.36.3"}
-
-// kubeletVersion is the Kubernetes whose kubelet picolet follows.
-const kubeletVersion = "v1.37.2"
+// kubeletVersions are the versions that the nodes of picolet up report, by
+// release line.
+var kubeletVersions = map[string]string{"1.37": "v1.37.2", "1.36": kubelet.OldestVersion}
 
 // versions is what "picolet version" prints.
 type versions struct {

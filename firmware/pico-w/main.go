@@ -42,9 +42,6 @@ import (
 	"github.com/picolet/picolet/settings"
 )
 
-// version is the Kubernetes that the kubelet speaks: nodeInfo.kubeletVersion.
-const version = "v1.37.2"
-
 // The phases of the firmware, for the reason of a reset by the watchdog.
 const (
 	phaseBoot uint8 = iota
@@ -111,7 +108,7 @@ func run(s settings.Settings, reset rp2040.Reset) error {
 	l := loop{collectAt: firstCollection, console: rp2040.Console{Ring: pico.Log()}}
 	l.sensors.CPU = &l.meter
 	config := s.Kubelet()
-	config.Version, config.Seed = version, word(entropy, 0)
+	config.Version, config.Seed = kubelet.OldestVersion, word(entropy, 0)
 	config.Board = board.Board{
 		Facts: facts(reset), Sensors: &l.sensors, Pins: rp2040.Pins{}, Analog: rp2040.Pins{}, LED: led{}, Storage: storage{}, Network: reach{},
 	}
