@@ -29,6 +29,7 @@ const (
 type flow struct {
 	byStation bool // the station has opened it
 	asked     bool // who opened it has spoken last
+	answered  bool // for good: who took it has sent its FIN
 	long      bool // the answer has filled a segment
 	unacked   uint32
 	sent      uint32    // sequence number behind what the host has sent
@@ -183,13 +184,15 @@ func (c *flow) settles() time.Duration {
 }
 
 // speak notes whose turn it is: who has opened a connection asks, the other answers.
-// A station whose connection is accepted asks when it has something to ask.
+// A station whose connection is accepted asks when it has something to ask, and who
+// has sent its FIN is asked nothing more.
 func (c *flow) speak(byStation bool, flags header.TCPFlags, until time.Time) {
 	switch {
-	case byStation == c.byStation:
+	case byStation == c.byStation && !c.answered:
 		c.asked, c.long, c.owedUntil = true, false, until
-	case c.byStation || !flags.Contains(header.TCPFlagSyn):
+	case byStation != c.byStation && (c.byStation || !flags.Contains(header.TCPFlagSyn)):
 		c.asked = false
+		c.answered = c.answered || flags.Contains(header.TCPFlagFin)
 	}
 }
 

@@ -53,3 +53,45 @@ func TestDebtOfALongAnswer(t *testing.T) {
 		}
 	}
 }
+
+// Who has said its last word owes no answer to the other's.
+func TestDebtOfAnEnd(t *testing.T) {
+	t.Parallel()
+	const syn, ack, fin = header.TCPFlagSyn, header.TCPFlagAck, header.TCPFlagFin
+	for _, tt := range []struct {
+		name        string
+		opener, end func(*debts, frame) // what who has opened the connection sends, and the other
+	}{
+		{"of the station's connection", (*debts).fromStation, (*debts).toStation},
+		{"of the host's connection", (*debts).toStation, (*debts).fromStation},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var d debts
+			d.init(time.Hour, func(bool) {})
+			defer d.close()
+			pending := func(want bool, when string) {
+				t.Helper()
+				for _, c := range d.flows {
+					if c.isPending() != want {
+						t.Errorf("%s: an answer is owed: %v, want %v", when, !want, want)
+					}
+				}
+			}
+			tt.opener(&d, segmentOf(syn, 100, 0, 0))
+			tt.end(&d, segmentOf(syn|ack, 500, 101, 0))
+			tt.opener(&d, segmentOf(ack, 101, 501, 10))
+			pending(true, "question")
+			tt.end(&d, segmentOf(ack, 501, 111, 10))
+			tt.opener(&d, segmentOf(ack, 111, 511, 0))
+			pending(false, "answer")
+			tt.end(&d, segmentOf(fin|ack, 511, 111, 0))
+			tt.opener(&d, segmentOf(fin|ack, 111, 512, 0))
+			tt.end(&d, segmentOf(ack, 512, 112, 0))
+			pending(false, "end")
+			if len(d.flows) != 1 {
+				t.Errorf("%d connections", len(d.flows))
+			}
+		})
+	}
+}
