@@ -69,7 +69,8 @@ func newLAN(t testing.TB, gateway string) *lan {
 	l.rand = rand.New(l.seed)
 	l.gateway = newHost(l, gatewayIP, [6]byte{0x02, 0, 0, 0, 0, 1})
 	l.client = newHost(l, clientIP, [6]byte{0x02, 0, 0, 0, 0, 99})
-	l.dhcp = dhcpServer{lan: l, router: gatewayIP, mask: [4]byte{255, 255, 255, 0}, dns: gatewayIP, address: boardIP, lease: 3600}
+	l.dhcp = dhcpServer{lan: l, host: l.gateway, router: gatewayIP, mask: [4]byte{255, 255, 255, 0}, dns: gatewayIP, address: boardIP, lease: 3600}
+	l.gateway.dhcp = &l.dhcp
 	l.dns = dnsServer{lan: l}
 	l.gateway.serve = newAPI().answer
 	err := l.k.Configure(kubelet.Config{

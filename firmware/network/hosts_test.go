@@ -30,6 +30,7 @@ type host struct {
 	conns []*peer
 	serve func(r *http.Request) []byte // Optional [connections are refused]
 	raw   func(c *peer)                // Optional [serve answers]: takes what has come on a connection
+	dhcp  *dhcpServer                  // Optional [none]
 	udp   []packet                     // received, but for DHCP and DNS
 }
 
@@ -89,8 +90,8 @@ func (h *host) receiveUDP(p *packet) {
 	payload := p.payload[udpSize:]
 	switch {
 	case u.DestinationPort() == wiredhcp.DefaultServerPort:
-		if h == h.lan.gateway {
-			h.lan.dhcp.receive(p, payload)
+		if h.dhcp != nil {
+			h.dhcp.receive(p, payload)
 		}
 	case u.DestinationPort() == dnsPort && p.dst == h.net.address && h == h.lan.gateway:
 		h.lan.dns.receive(u.SourcePort(), payload)
@@ -219,7 +220,10 @@ func (h *host) wake() time.Duration {
 // dhcpServer gives one address.
 type dhcpServer struct {
 	lan     *lan
+	host    *host
+	slow    time.Duration // how much later than others it answers
 	silent  bool
+	mean    bool // it offers, and gives nothing
 	nak     bool
 	address [4]byte
 	mask    [4]byte
@@ -246,10 +250,10 @@ func (s *dhcpServer) receive(p *packet, b []byte) {
 		s.lan.t.Fatalf("options of the board's DHCP message: %v", err)
 	}
 	s.asked, s.times = append(s.asked, kind), append(s.times, s.lan.now)
-	if p.dst == gatewayIP {
+	if p.dst == s.host.net.address {
 		s.unicast++
 	}
-	if s.silent {
+	if s.silent || s.mean && kind == wiredhcp.MsgRequest {
 		return
 	}
 	answer := wiredhcp.MsgOffer
@@ -274,13 +278,15 @@ func (s *dhcpServer) send(in wiredhcp.Frame, kind wiredhcp.MessageType) {
 	opts := binary.BigEndian.AppendUint32([]byte{byte(wiredhcp.OptIPAddressLeaseTime), 4}, s.lease)
 	opts = append(opts, byte(wiredhcp.OptMessageType), 1, byte(kind))
 	for number, a := range map[wiredhcp.OptNum][4]byte{
-		wiredhcp.OptServerIdentification: gatewayIP, wiredhcp.OptSubnetMask: s.mask,
+		wiredhcp.OptServerIdentification: s.host.net.address, wiredhcp.OptSubnetMask: s.mask,
 		wiredhcp.OptRouter: s.router, wiredhcp.OptDNSServers: s.dns,
 	} {
 		opts = append(append(opts, byte(number), 4), a[:]...)
 	}
 	n := copy(f.OptionsPayload(), append(opts, 255))
-	s.lan.gateway.sendUDP(wiredhcp.DefaultServerPort, wiredhcp.DefaultClientPort, s.address, boardMAC, out[:wiredhcp.OptionsOffset+n])
+	s.lan.delay += s.slow
+	defer func() { s.lan.delay -= s.slow }()
+	s.host.sendUDP(wiredhcp.DefaultServerPort, wiredhcp.DefaultClientPort, s.address, boardMAC, out[:wiredhcp.OptionsOffset+n])
 }
 
 // dnsServer answers every question in the same way.
@@ -292,6 +298,7 @@ type dnsServer struct {
 	addresses [][4]byte
 	ttl       uint32
 	asked     int
+	forge     func(question []byte) []byte // Optional: the answer instead
 }
 
 func (s *dnsServer) receive(port uint16, b []byte) {
@@ -302,6 +309,10 @@ func (s *dnsServer) receive(port uint16, b []byte) {
 		s.lan.t.Fatalf("board's question is broken: %x", b)
 	}
 	if s.silent {
+		return
+	}
+	if s.forge != nil {
+		s.lan.gateway.sendUDP(dnsPort, port, boardIP, boardMAC, s.forge(bytes.Clone(b)))
 		return
 	}
 	out := bytes.Clone(b)

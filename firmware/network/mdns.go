@@ -15,6 +15,7 @@ const (
 	mdnsTTL       = 120 // seconds: section 10, for records that name a host
 	legacyTTL     = 10  // seconds: section 6.7
 	announceEvery = time.Second
+	aloneEvery    = 100 * time.Millisecond // between answers to one host each: a flood of questions is not answered by a flood
 	announcements = 2
 	maxMDNS       = 16 // questions and known answers read of one message
 )
@@ -28,13 +29,14 @@ type responder struct {
 	sentAt time.Duration // when all were told last
 	due    bool          // all are to be told
 	to     route         // of one that is to be told alone, if mac is not zero
+	toAt   time.Duration // when one was told alone last
 	id     uint16        // of its question
 	legacy bool          // it is no responder: it wants its question back
 }
 
 // start announces the name at its address.
 func (r *responder) start(now time.Duration) {
-	*r = responder{name: r.name, unsent: announcements, at: now, sentAt: now - announceEvery}
+	*r = responder{name: r.name, unsent: announcements, at: now, sentAt: now - announceEvery, toAt: now - aloneEvery}
 }
 
 func (r *responder) stop() { *r = responder{name: r.name, at: never} }
@@ -80,10 +82,11 @@ func (r *responder) receive(now time.Duration, p *packet, from uint16, b []byte,
 		return
 	}
 	legacy := from != mdnsPort
-	if legacy || unicastWanted || p.dst == own {
-		r.to = route{mac: p.mac, peer: p.src, local: mdnsPort, remote: from}
+	switch alone := legacy || unicastWanted || p.dst == own; {
+	case alone && now >= r.toAt+aloneEvery:
+		r.to, r.toAt = route{mac: p.mac, peer: p.src, local: mdnsPort, remote: from}, now
 		r.id, r.legacy = f.TxID(), legacy
-	} else if now >= r.sentAt+announceEvery { // section 6: at most once a second
+	case !alone && now >= r.sentAt+announceEvery: // section 6: at most once a second
 		r.due = true
 	}
 }

@@ -34,7 +34,7 @@ type packet struct {
 func (n *Network) Receive(now time.Duration, frame []byte) {
 	n.state.Received += uint64(len(frame))
 	f, err := ethernet.NewFrame(frame)
-	if err != nil || !n.up {
+	if err != nil || !n.up || f.SourceHardwareAddr()[0]&1 != 0 { // no host is a group
 		return
 	}
 	switch *f.DestinationHardwareAddr() {

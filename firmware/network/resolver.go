@@ -5,7 +5,7 @@ package network
 
 import (
 	"errors"
-	"strconv"
+	"math"
 	"time"
 
 	"github.com/soypat/lneto/dns"
@@ -59,8 +59,8 @@ func (n *Network) setGateway(gateway string) bool {
 	if i < 0 {
 		return false
 	}
-	port, err := strconv.ParseUint(gateway[i+1:], 10, 16)
-	if err != nil || port == 0 {
+	port, ok := number(gateway[i+1:])
+	if !ok || port == 0 || port > math.MaxUint16 {
 		return false
 	}
 	n.gatewayPort = uint16(port)
@@ -91,13 +91,28 @@ func endsInNumber(name string) bool {
 func parseAddress(s string) (a [4]byte, ok bool) {
 	for i := range a {
 		part, rest := cutLabel(s)
-		v, err := strconv.ParseUint(part, 10, 8)
-		if err != nil || len(part) > 1 && part[0] == '0' || (rest == "") != (i == 3) || i == 3 && len(part) != len(s) {
+		v, ok := number(part)
+		if !ok || v > math.MaxUint8 || len(part) > 1 && part[0] == '0' || (rest == "") != (i == 3) || i == 3 && len(part) != len(s) {
 			return a, false
 		}
 		a[i], s = byte(v), rest
 	}
 	return a, true
+}
+
+// number reads 1 to 5 digits. strconv.ParseUint has error texts beside, which take
+// 5 KB of a board's flash.
+func number(s string) (n int, ok bool) {
+	if s == "" || len(s) > 5 {
+		return 0, false
+	}
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return 0, false
+		}
+		n = 10*n + int(s[i]-'0')
+	}
+	return n, true
 }
 
 // setServers takes the name servers of a lease.

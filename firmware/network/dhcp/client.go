@@ -27,6 +27,7 @@ const (
 	requestTries = 4                // for an offer
 	minRenew     = 60 * time.Second // between requests to prolong (RFC 2131, 4.4.5)
 	minLease     = 10 * time.Second // a shorter one is taken for this long
+	shunTime     = 5 * time.Second  // in which others may offer, before a server that did not keep its word is asked again
 )
 
 // state is that of RFC 2131, figure 5.
@@ -68,8 +69,9 @@ type Client struct {
 	began  time.Duration // of this exchange
 	at     time.Duration // when to send again, or to go on to the next state
 
-	offer    Lease // what is asked for
-	lease    Lease // what holds
+	offer    Lease   // what is asked for
+	shunned  [4]byte // server whose last offer led to no lease; zero: none
+	lease    Lease   // what holds
 	renewAt  time.Duration
 	rebindAt time.Duration
 	endAt    time.Duration
@@ -173,10 +175,19 @@ func (c *Client) ask() {
 // again asks once more, or looks for another offer after limit tries.
 func (c *Client) again(now time.Duration, limit uint8) {
 	if c.tries >= limit {
+		c.shun()
 		c.begin(now, selecting)
 		return
 	}
 	c.ask()
+}
+
+// shun notes that the offer of a server led to nothing: without that, one that
+// offers first and gives nothing would keep the board from all others.
+func (c *Client) shun() {
+	if c.state == requesting {
+		c.shunned = c.offer.Server
+	}
 }
 
 // prolong asks for more time, until the time of the next state has come.
@@ -218,7 +229,8 @@ func (c *Client) sent(now time.Duration) {
 // address, router or name servers are others than before.
 func (c *Client) bind(now time.Duration, l Lease) Event {
 	changed := !c.held || !l.same(c.lease)
-	c.state, c.lease, c.held, c.reusable, c.due, c.naks = bound, l, true, true, false, 0
+	c.state, c.lease, c.held, c.reusable, c.due = bound, l, true, true, false
+	c.naks, c.shunned = 0, [4]byte{}
 	if l.Time == 0 { // for ever
 		c.renewAt, c.rebindAt, c.endAt, c.at = never, never, never, never
 	} else {

@@ -28,6 +28,11 @@ func long(n uint32) []byte { return []byte{byte(n >> 24), byte(n >> 16), byte(n 
 
 // reply is a server's message to c, with more options than it must have.
 func reply(c *Client, kind wire.MessageType, more ...option) []byte {
+	return replyOf(c, server, kind, more...)
+}
+
+// replyOf is the message of one of several servers.
+func replyOf(c *Client, server [4]byte, kind wire.MessageType, more ...option) []byte {
 	p := make([]byte, 400)
 	f, _ := wire.NewFrame(p)
 	f.SetOp(wire.OpReply)
@@ -198,6 +203,86 @@ func TestRenewal(t *testing.T) {
 	}
 	if kind, _ := message(t, c, 1501*time.Second); kind != wire.MsgDiscover {
 		t.Errorf("after the NAK: %v", kind)
+	}
+}
+
+// Who was not asked decides nothing: only after a question to everybody may any
+// server give an address, or take it away.
+func TestStrangersDecideNothing(t *testing.T) {
+	t.Parallel()
+	stranger := [4]byte{10, 0, 0, 66}
+	lease := option{wire.OptIPAddressLeaseTime, long(1000)}
+	asked := map[string]struct {
+		state func(c *Client) time.Duration // reached when
+		may   bool
+	}{
+		"requesting": {func(c *Client) time.Duration {
+			c.Stop()
+			c.reusable = false
+			c.Start(0, 9)
+			c.Write(0, make([]byte, MessageSize))
+			c.Receive(0, reply(c, wire.MsgOffer))
+			return 0
+		}, false},
+		"renewing":  {func(c *Client) time.Duration { return 500 * time.Second }, false},
+		"rebinding": {func(c *Client) time.Duration { c.Poll(500 * time.Second); return 875 * time.Second }, true},
+		"rebooting": {func(c *Client) time.Duration { c.Stop(); c.Start(0, 9); return 0 }, true},
+	}
+	for name, tt := range asked {
+		for _, kind := range []wire.MessageType{wire.MsgAck, wire.MsgNack, wire.MsgOffer} {
+			c := held(t, lease)
+			now := tt.state(c)
+			c.Poll(now)
+			c.Write(now, make([]byte, MessageSize))
+			before := *c
+			c.Receive(now, replyOf(c, stranger, kind, lease))
+			if moved := *c != before; moved != (tt.may && kind != wire.MsgOffer) {
+				t.Errorf("%s: %v of a stranger changes the client: %v", name, kind, moved)
+			}
+		}
+	}
+}
+
+// A server that offers first and gives nothing does not keep the board from
+// another; alone, it is asked again.
+func TestServerThatOffersInVain(t *testing.T) {
+	t.Parallel()
+	stranger := [4]byte{10, 0, 0, 66}
+	for name, refuses := range map[string]bool{"silent": false, "refuses": true} {
+		c := &Client{MAC: mac}
+		c.Start(0, 7)
+		now := time.Duration(0)
+		turn := func() {
+			var p [MessageSize]byte
+			c.Write(now, p[:])
+			now = max(now, c.Wake())
+			c.Poll(now)
+		}
+		c.Write(now, make([]byte, MessageSize))
+		c.Receive(now, replyOf(c, stranger, wire.MsgOffer))
+		for c.state == requesting {
+			if refuses {
+				c.Receive(now, replyOf(c, stranger, wire.MsgNack))
+			}
+			turn()
+		}
+		turn()
+		c.Receive(now, replyOf(c, stranger, wire.MsgOffer))
+		if c.state != selecting {
+			t.Fatalf("%s: offer is taken at once again", name)
+		}
+		alone := *c
+		c.Receive(now, reply(c, wire.MsgOffer))
+		c.Write(now, make([]byte, MessageSize))
+		if e := c.Receive(now, reply(c, wire.MsgAck)); e != Bound || c.shunned != [4]byte{} {
+			t.Errorf("%s: the other's lease: %v, still shunned: %v", name, e, c.shunned)
+		}
+		for c = &alone; c.state == selecting && now < time.Minute; turn() {
+			c.Receive(now, replyOf(c, stranger, wire.MsgOffer))
+		}
+		if c.state != requesting {
+			t.Errorf("%s: alone, it is not asked again in a minute", name)
+		}
 	}
 }
 

@@ -122,7 +122,8 @@ func (c *Client) Receive(now time.Duration, p []byte) Event {
 	}
 	switch c.state {
 	case selecting:
-		if a.kind == wire.MsgOffer && usable(a.lease.Address) {
+		shunned := a.lease.Server == c.shunned && now < c.began+shunTime
+		if a.kind == wire.MsgOffer && usable(a.lease.Address) && !shunned {
 			c.offer = a.lease
 			c.begin(now, requesting)
 		}
@@ -136,8 +137,8 @@ func (c *Client) receiveVerdict(now time.Duration, a *answer) Event {
 	if a.kind != wire.MsgAck && a.kind != wire.MsgNack {
 		return None
 	}
-	if c.state == requesting && a.lease.Server != c.offer.Server {
-		return None // of a server that was not chosen
+	if !c.mayDecide(a.lease.Server) {
+		return None
 	}
 	if a.kind == wire.MsgNack {
 		return c.refused(now)
@@ -149,10 +150,23 @@ func (c *Client) receiveVerdict(now time.Duration, a *answer) Event {
 	return c.bind(now, a.lease)
 }
 
+// mayDecide tells whether a server was asked: the one that made the offer, or gave
+// the lease that is to be renewed, else any.
+func (c *Client) mayDecide(server [4]byte) bool {
+	switch c.state {
+	case requesting:
+		return server == c.offer.Server
+	case renewing:
+		return server == c.lease.Server
+	}
+	return true
+}
+
 // refused begins anew after a NAK: at once if it was for an old lease, else
 // after a delay that grows with each.
 func (c *Client) refused(now time.Duration) Event {
 	wait := c.state == requesting
+	c.shun()
 	event := c.lose(now)
 	if wait {
 		c.tries, c.naks = c.naks, min(c.naks+1, 100)

@@ -5,10 +5,13 @@ package tinygo
 
 import (
 	"context"
+	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -33,35 +36,95 @@ func library(t *testing.T) (dir, goroot string) {
 	return dir, goroot
 }
 
-func TestLibraryIsGosButForOnePackage(t *testing.T) {
+// goWith runs the go command with a library, with no C compiler: Go's own packages
+// must do.
+func goWith(t *testing.T, dir string, args ...string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", args...)
+	cmd.Env = append(os.Environ(), "GOROOT="+dir, "GOWORK=off", "CGO_ENABLED=0", "GOFLAGS=-trimpath")
+	said, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %v\n%s", cmd.Args, err, said)
+	}
+	return string(said)
+}
+
+// replacedPackages are the directories of what replaces some of GOROOT, with their files.
+func replacedPackages(t *testing.T) map[string][]string {
+	t.Helper()
+	packages := map[string][]string{}
+	err := fs.WalkDir(replaced, "library", func(name string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			dir := strings.TrimPrefix(filepath.Dir(name), "library/")
+			packages[dir] = append(packages[dir], filepath.Base(name))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return packages
+}
+
+func TestLibraryIsGosButForItsPackages(t *testing.T) {
 	t.Parallel()
 	dir, goroot := library(t)
-	for _, path := range []string{"VERSION", "bin", "src/fmt/print.go", "src/log/log.go", "src/log/internal"} {
+	for _, path := range []string{
+		"VERSION", "bin", "src/fmt/print.go", "src/log/log.go", "src/log/internal",
+		"src/crypto/ecdh/x25519.go", "src/crypto/internal/fips140/sha256", "src/crypto/internal/fips140/edwards25519/field/fe.go",
+	} {
 		got, err := filepath.EvalSymlinks(filepath.Join(dir, path))
 		if want, _ := filepath.EvalSymlinks(filepath.Join(goroot, path)); err != nil || got != want {
 			t.Errorf("%s leads to %s, %v, want %s", path, got, err, want)
 		}
 	}
-	files, err := filepath.Glob(filepath.Join(dir, replacedPackage, "*"))
-	if err != nil || len(files) != 1 || filepath.Base(files[0]) != "slog.go" {
-		t.Errorf("the replaced package has %v, %v", files, err)
+	for name, want := range replacedPackages(t) {
+		entries, err := os.ReadDir(filepath.Join(dir, name))
+		var files []string
+		for _, e := range entries {
+			if strings.HasSuffix(e.Name(), ".go") {
+				files = append(files, e.Name())
+			}
+		}
+		if err != nil || !slices.Equal(files, want) {
+			t.Errorf("the replaced package %s has %v, %v, want %v", name, files, err, want)
+		}
 	}
 }
 
-// TestLibraryIsTakenByGo: the go command finds the package in it, with no fmt below it.
+// TestLibraryIsTakenByGo: the go command finds the packages in it, and below them
+// nothing of what they are there to leave out.
 func TestLibraryIsTakenByGo(t *testing.T) {
 	t.Parallel()
 	dir, _ := library(t)
-	cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", "log/slog")
-	cmd.Env = append(os.Environ(), "GOROOT="+dir, "GOWORK=off")
-	said, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, said)
-	}
-	for _, line := range strings.Fields(string(said)) {
-		if line == "fmt" || line == "encoding/json" || line == "unicode" {
-			t.Errorf("package slog brings %s", line)
+	for name, unwanted := range map[string][]string{
+		"log/slog":                    {"fmt", "encoding/json", "unicode"},
+		"crypto/fips140":              {"internal/godebug"},
+		"crypto/internal/fips140":     {"internal/godebug", "crypto/internal/fips140deps/godebug"},
+		"crypto/internal/rand":        {"internal/godebug", "crypto/internal/fips140/drbg", "crypto/internal/sysrand"},
+		"crypto/internal/fips140only": {"crypto/internal/fips140/sha3"},
+		"crypto/internal/fips140hash": {"crypto/sha3"},
+	} {
+		deps := strings.Fields(goWith(t, dir, "list", "-deps", name))
+		for _, u := range unwanted {
+			if slices.Contains(deps, u) {
+				t.Errorf("package %s brings %s", name, u)
+			}
 		}
+	}
+}
+
+// TestLibraryKeepsTheHandshake: Go's own compiler takes the library, and with it
+// handshakes of links are those of the Noise specification.
+func TestLibraryKeepsTheHandshake(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("compiling the standard library takes long")
+	}
+	dir, _ := library(t)
+	said := goWith(t, dir, "test", "-count=1", "-v", "-run=^TestHandshakeIsNoiseIK$|^TestHandshakeWithOtherKeys$", "github.com/picolet/picolet/link/noise")
+	if passed := strings.Count(said, "\n--- PASS: "); passed != 2 {
+		t.Errorf("%d tests passed, want 2:\n%s", passed, said)
 	}
 }
 
@@ -69,7 +132,7 @@ func TestLibraryIsMadeOnce(t *testing.T) {
 	t.Parallel()
 	b := build{cache: t.TempDir()}
 	goroot := t.TempDir()
-	for _, dir := range []string{"bin", "src/log/slog", "src/fmt"} {
+	for _, dir := range slices.Concat([]string{"bin", "src/fmt"}, slices.Collect(maps.Keys(replacedPackages(t)))) {
 		if err := os.MkdirAll(filepath.Join(goroot, dir), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -95,6 +158,18 @@ func TestLibraryIsMadeOnce(t *testing.T) {
 	}
 	if other, err := b.makeLibrary(goroot, "go1.27"); err != nil || other == dirs[0] {
 		t.Errorf("the library of another Go is %s, %v", other, err)
+	}
+}
+
+// A Go that has moved a package would not take what replaces it.
+func TestLibraryOfAGoWithoutThePackageIsRefused(t *testing.T) {
+	t.Parallel()
+	b := build{cache: t.TempDir()}
+	if dir, err := b.makeLibrary(t.TempDir(), "go1.99"); err == nil {
+		t.Errorf("it is %s", dir)
+	}
+	if left, _ := os.ReadDir(b.cache); len(left) != 0 {
+		t.Errorf("the cache holds %v", left)
 	}
 }
 
