@@ -35,7 +35,7 @@ type Facts struct {
 	BootID        string // differs at each boot; nodeInfo.bootID
 	KernelVersion string // nodeInfo.kernelVersion, "tinygo-0.41"
 	OSImage       string // nodeInfo.osImage, "picolet (Raspberry Pi Pico W)"
-	ResetReason   string // "power-on", "watchdog", "software", …
+	ResetReason   string // "power-on", "software", "watchdog: hang in wifi", …; printable ASCII without quotes
 	Cores         int
 	ClockKHz      uint32 // of one core
 	MemoryBytes   uint64 // all RAM

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
@@ -21,6 +22,10 @@ func (g *Gateway) AdminHandler() http.Handler {
 	mux.Handle("GET /metrics", promhttp.HandlerFor(g.metrics.registry, promhttp.HandlerOpts{Registry: g.metrics.registry}))
 	return mux
 }
+
+// Gatherer returns the gateway's own metrics, for those who serve them beside
+// others.
+func (g *Gateway) Gatherer() prometheus.Gatherer { return g.metrics.registry }
 
 func (g *Gateway) serveReadyz(w http.ResponseWriter, r *http.Request) {
 	if err := g.ready(r.Context()); err != nil {

@@ -24,10 +24,13 @@ type Newcomer struct {
 type Admission interface {
 	// Admit decides on a board. The text of an error is told to the board: up to
 	// noise.MaxRefusal bytes of printable ASCII that say what an administrator
-	// can do. ctx ends with the handshake's time. It is called by several
-	// goroutines.
+	// can do. One that is [ErrTold] is not logged again. ctx ends with the
+	// handshake's time. It is called by several goroutines.
 	Admit(ctx context.Context, n Newcomer) (Admitted, error)
 }
+
+// ErrTold is what an error of Admit is, by [errors.Is], that Admission has logged.
+var ErrTold = errors.New("told already")
 
 // Admitted is a board's right to be a node, from Admit until Release.
 type Admitted struct {
@@ -45,6 +48,9 @@ type Admitted struct {
 	// Reason is what the board is told for the cause of Context's end. Optional
 	// [noise.EndRevoked].
 	Reason func(cause error) noise.Reason
+	// Part is what the gateway says of the node. Optional [nothing: the board's word
+	// counts].
+	Part NodePart
 }
 
 func (a *Admitted) reason() noise.Reason {

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -105,16 +106,14 @@ func (d airDialer) Dial(context.Context) (net.Conn, error) {
 // nodeAPI answers what a kubelet asks about its own objects, in the size of a
 // real API server's answers.
 func nodeAPI() http.HandlerFunc {
-	version := 1000
-	leased := false
+	var version atomic.Int64
+	var leased atomic.Bool
 	return func(w http.ResponseWriter, r *http.Request) {
-		version++
 		w.Header().Set("Date", time.Now().UTC().Format(http.TimeFormat))
 		object := fmt.Sprintf(`{"metadata":{"name":"pico-1","uid":"11111111-2222-3333-4444-555555555555","resourceVersion":"%d",`+
-			`"managedFields":[{"manager":"picolet-gateway","fields":%q}]}}`, version, strings.Repeat("f:", 400))
+			`"managedFields":[{"manager":"picolet-gateway","fields":%q}]}}`, 1000+version.Add(1), strings.Repeat("f:", 400))
 		switch {
-		case r.Method == http.MethodGet && (strings.Contains(r.URL.Path, "/nodes/") || !leased):
-			leased = true
+		case r.Method == http.MethodGet && (strings.Contains(r.URL.Path, "/nodes/") || !leased.Swap(true)):
 			w.WriteHeader(http.StatusNotFound)
 			object = `{"kind":"Status","code":404}`
 		case r.Method == http.MethodPost:

@@ -24,6 +24,7 @@ const retryUpstream = 5
 
 // forward asks the API server on behalf of a node, and hands its answer on.
 func (g *Gateway) forward(w http.ResponseWriter, r *http.Request, c *call, body []byte) *refusal {
+	conn := connOf(r.Context())
 	path, query := c.target()
 	req := request{method: c.op.method, path: path, query: query, node: c.node, body: body}
 	if c.op.body != nil {
@@ -32,7 +33,13 @@ func (g *Gateway) forward(w http.ResponseWriter, r *http.Request, c *call, body 
 			return refused
 		}
 		req.contentType = contentType
+		if link := conn.link; link != nil {
+			if req.body, refused = link.admitted.Part.putInto(body, c.op, contentType); refused != nil {
+				return refused
+			}
+		}
 	}
+	look := g.look(r.Context(), conn, c)
 	a, err := g.upstream.do(r.Context(), req)
 	switch {
 	case r.Context().Err() != nil:
@@ -43,7 +50,10 @@ func (g *Gateway) forward(w http.ResponseWriter, r *http.Request, c *call, body 
 	if refused := g.judge(c, a); refused != nil {
 		return refused
 	}
-	if c.op.body != nil && (prefersMinimal(r.Header) || connOf(r.Context()).minimal && r.Header.Get("Prefer") == "") {
+	if look.finds(a) {
+		w.Header().Set(reportHeader, "status")
+	}
+	if c.op.body != nil && (prefersMinimal(r.Header) || conn.minimal && r.Header.Get("Prefer") == "") {
 		a = a.minimal(c.op.method)
 	}
 	a.write(w)
@@ -53,17 +63,27 @@ func (g *Gateway) forward(w http.ResponseWriter, r *http.Request, c *call, body 
 // judge tells refusals of the gateway's own identity from refusals of the
 // node's. A board can do nothing about the former: it is told to come again.
 func (g *Gateway) judge(c *call, a *answer) *refusal {
-	switch {
-	case a.code == http.StatusUnauthorized:
-		g.rightsLost("the API server does not take the gateway's own credentials: renew its token or certificate")
+	if g.isOwnFault(a) {
 		return ownRightsMissing()
-	case a.code == http.StatusForbidden && aboutImpersonation(a.body):
-		g.rightsLost("the API server does not let the gateway act for nodes: apply deploy/rbac.yaml")
-		return ownRightsMissing()
-	case a.code == http.StatusForbidden:
+	}
+	if a.code == http.StatusForbidden {
 		g.log.Warn("API server refused the node's own request", "node", c.node, "operation", c.op.name, "answer", excerpt(a.body))
 	}
 	return nil
+}
+
+// isOwnFault reports whether an answer turns the gateway away, not a node, and
+// then has the gateway's rights looked at again.
+func (g *Gateway) isOwnFault(a *answer) bool {
+	switch {
+	case a.code == http.StatusUnauthorized:
+		g.rightsLost(g.upstream.unauthorized())
+	case a.code == http.StatusForbidden && aboutImpersonation(a.body):
+		g.rightsLost("the API server does not let the gateway act for nodes: apply deploy/rbac.yaml")
+	default:
+		return false
+	}
+	return true
 }
 
 // aboutImpersonation reports whether a 403 turned the gateway away, not the node
@@ -99,6 +119,8 @@ func (g *Gateway) upstreamFailure(c *call, err error) *refusal {
 		r = refuse(http.StatusBadGateway, "answer_size", "%v", err)
 	case errors.Is(err, context.DeadlineExceeded):
 		r = refuse(http.StatusGatewayTimeout, "upstream_timeout", "the API server did not answer within %v", upstreamTimeout)
+	case isCredentials(err):
+		r = refuse(http.StatusServiceUnavailable, "node_credentials", "the gateway has no certificate for this node yet; its log says why")
 	default:
 		r = refuse(http.StatusBadGateway, "upstream", "the API server cannot be reached")
 	}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"path"
 
 	"k8s.io/client-go/rest"
@@ -26,9 +27,21 @@ type Config struct {
 	// Optional [false].
 	AllowClusterAdmin bool
 
+	// Identity says how the gateway acts for nodes. Optional [auto].
+	Identity IdentityMode
+
+	// Credentials are those of nodes. Required with Identity certificates, unused
+	// otherwise.
+	Credentials Credentials
+
 	// NodeNames are the names that boards may take, as patterns of [path.Match].
 	// Name a pattern here where the cluster has other nodes too. Optional [any].
 	NodeNames []string
+
+	// InsecureBoards are the boards that Serve takes, each at its own address and
+	// as its own node alone, by node name. HTTP/1.0 is taken from them too.
+	// Optional [any board at any address, within NodeNames].
+	InsecureBoards map[string]netip.Addr
 
 	// MaxBoards bounds the node names in use at one time. Optional [10000].
 	MaxBoards int
@@ -61,6 +74,12 @@ func (c *Config) Validate() error {
 	case c.Kubernetes.Impersonate.UserName != "":
 		errs = append(errs, fmt.Errorf("field Kubernetes impersonates %q: give the gateway an identity of its own", c.Kubernetes.Impersonate.UserName))
 	}
+	if err := c.validateIdentity(); err != nil {
+		errs = append(errs, err)
+	}
+	if err := c.validateInsecureBoards(); err != nil {
+		errs = append(errs, err)
+	}
 	for _, pattern := range c.NodeNames {
 		if _, err := path.Match(pattern, ""); err != nil {
 			errs = append(errs, fmt.Errorf("field NodeNames: pattern %q: %w", pattern, err))
@@ -79,6 +98,7 @@ func (c *Config) Validate() error {
 
 func (c Config) withDefaults() Config {
 	c.Logger = cmp.Or(c.Logger, slog.Default())
+	c.Identity = cmp.Or(c.Identity, IdentityAuto)
 	c.MaxBoards = cmp.Or(c.MaxBoards, 10_000)
 	c.MaxConnections = cmp.Or(c.MaxConnections, 4*c.MaxBoards)
 	c.MaxConnectionsPerBoard = cmp.Or(c.MaxConnectionsPerBoard, 8)

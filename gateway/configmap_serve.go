@@ -5,7 +5,6 @@ package gateway
 
 import (
 	"context"
-	"encoding/json"
 	"math/rand/v2"
 	"net/http"
 	"strconv"
@@ -192,11 +191,7 @@ func (st *stream) expired() {
 	st.fail(refuse(http.StatusGone, "expired", "the resourceVersion is too old or unknown: list again"))
 }
 
-func (st *stream) fail(r *refusal) {
-	if status, err := json.Marshal(r.status()); err == nil {
-		st.event(watch.Error, status)
-	}
-}
+func (st *stream) fail(r *refusal) { st.event(watch.Error, r.status().JSON()) }
 
 // bookmark tells the board that it has seen everything up to rv.
 func (st *stream) bookmark(rv string) bool {

@@ -32,17 +32,40 @@ func (l *boardListener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if l.gateway.connections.Load() >= int64(l.gateway.config.MaxConnections) {
+		conn := l.gateway.newConn(c)
+		if !conn.enter() {
 			l.gateway.metrics.refused.WithLabelValues("connections").Inc()
 			_ = c.Close()
 			continue
 		}
-		l.gateway.connections.Add(1)
 		if tcp, ok := c.(*net.TCPConn); ok {
 			_ = tcp.SetKeepAliveConfig(keepAlive) // a connection without it is only found dead later
 		}
-		return &boardConn{Conn: c, gateway: l.gateway}, nil
+		return conn, nil
 	}
+}
+
+func (g *Gateway) newConn(c net.Conn) *boardConn {
+	conn := &boardConn{Conn: c, gateway: g}
+	if len(g.named) > 0 {
+		node, known := g.named.at(conn.host())
+		conn.named, conn.stranger = node, !known
+		conn.framer.oldHTTP = known
+	}
+	return conn
+}
+
+// enter counts the connection, if it is within bounds.
+func (c *boardConn) enter() bool {
+	g := c.gateway
+	if g.connections.Load() >= int64(g.config.MaxConnections) || c.stranger && g.strangers.Load() >= maxStrangers {
+		return false
+	}
+	g.connections.Add(1)
+	if c.stranger {
+		g.strangers.Add(1)
+	}
+	return true
 }
 
 // boardConn is one connection of a board. It is bound to one node at most.
@@ -50,10 +73,14 @@ type boardConn struct {
 	net.Conn
 	gateway *Gateway
 	link    *boardLink // whose stream it is; nil: plain HTTP
+	named   string     // node of the address that it comes from; empty: addresses do not say
 	framer  framer
 	loud    atomic.Bool // a refusal was logged: further ones are not
 	minimal bool        // answers to writes may be short; of the handlers, which run one at a time
+	lookAt  time.Time   // when a renewal looks at the Node next; of the handlers too
 	close   sync.Once
+
+	stranger bool // comes from an address that no board is named at
 
 	// node is written by the connection's handlers, which run one at a time, and
 	// read by Close.
@@ -82,6 +109,9 @@ func (c *boardConn) Read(p []byte) (int, error) {
 func (c *boardConn) Close() error {
 	c.close.Do(func() {
 		c.gateway.connections.Add(-1)
+		if c.stranger {
+			c.gateway.strangers.Add(-1)
+		}
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.closed = true

@@ -10,8 +10,9 @@
 // Three questions are kept apart, each in files of its own:
 //
 //   - which board is this: framing.go, conn.go, claims.go, identity.go
-//   - what may it do: route.go, headers.go, body.go
-//   - upstream: upstream.go, answer.go, preflight.go and the ConfigMap cache
+//   - what may it do: route.go, headers.go, body.go, part.go
+//   - upstream: upstream.go, answer.go, the way to act for nodes
+//     (identity_mode.go, identity_find.go, preflight.go) and the ConfigMap cache
 //     (configmap_*.go)
 //
 // The package refuses to invent a node's state, to forward a byte of a request

@@ -36,6 +36,8 @@ const gatewayUser = "system:serviceaccount:picolet-system:picolet-gateway"
 type fakeAPI struct {
 	// Set before the first request.
 	deny func(authorizationv1.ResourceAttributes) bool // rights that the gateway lacks
+	more []Right                                       // rights that it has beside those of rbac.yaml
+	old  bool                                          // constrained impersonation is not known
 	all  bool                                          // the gateway is a cluster administrator
 	node http.HandlerFunc                              // answers what is asked as a node; nil: 200 {}
 
@@ -82,7 +84,7 @@ func (f *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case down:
 		panic(http.ErrAbortHandler)
 	case asNode == nodeUserPrefix+probeNode:
-		w.WriteHeader(http.StatusNotFound)
+		f.probe(w, r)
 	case asNode != "" && f.node != nil:
 		f.node(w, r)
 	case asNode != "":
@@ -117,8 +119,25 @@ func (f *fakeAPI) review(w http.ResponseWriter, body []byte) {
 		panic(err)
 	}
 	right := *review.Spec.ResourceAttributes
-	review.Status.Allowed = f.all || slices.Contains(neededRights(), right) && (f.deny == nil || !f.deny(right))
+	review.Status.Allowed = f.all || f.grants(right) && (f.deny == nil || !f.deny(right))
 	writeTestJSON(w, http.StatusCreated, review)
+}
+
+func (f *fakeAPI) grants(a authorizationv1.ResourceAttributes) bool {
+	return slices.ContainsFunc(append(constrainedRights(), f.more...), func(r Right) bool { return r.ResourceAttributes == a })
+}
+
+// probe answers as the API server does to a node that reads itself.
+func (f *fakeAPI) probe(w http.ResponseWriter, r *http.Request) {
+	group := r.Header.Get("Impersonate-Group") != ""
+	switch {
+	case !f.old && !group, group && (f.all || len(f.more) > 0):
+		w.WriteHeader(http.StatusNotFound)
+	case !group && len(f.more) > 0: // a user without the group that the Node authorizer looks for
+		writeTestJSON(w, http.StatusForbidden, metav1.Status{Message: `nodes "x" is forbidden: User "system:node:x" cannot get resource "nodes"`})
+	default:
+		writeTestJSON(w, http.StatusForbidden, metav1.Status{Message: `users "system:node:x" is forbidden: User "` + gatewayUser + `" cannot impersonate resource "users"`})
+	}
 }
 
 func (f *fakeAPI) configMaps(w http.ResponseWriter, r *http.Request) {

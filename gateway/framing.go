@@ -24,7 +24,13 @@ type framer struct {
 	header headerSet // the one whose value is being read; 0: any other
 	spaced bool      // white space has followed a digit of Content-Length
 	body   uint64    // bytes left
+
+	oldHTTP bool // HTTP/1.0 is taken too; set once
+	isOld   bool // the request is of HTTP/1.0, which has no need of Host (RFC 1945)
 }
+
+// reset is ready for the next request.
+func (f *framer) reset() { *f = framer{oldHTTP: f.oldHTTP} }
 
 type framerState uint8
 
@@ -77,7 +83,7 @@ func (f *framer) accept(p []byte) (n int, err error) {
 func (f *framer) skipBody(have int) int {
 	n := int(min(uint64(have), f.body))
 	if f.body -= uint64(n); f.body == 0 {
-		*f = framer{}
+		f.reset()
 	}
 	return n
 }
@@ -108,7 +114,8 @@ func (f *framer) expect(b, want byte, then framerState) framerState {
 	return then
 }
 
-// requestLine takes method SP origin-form SP HTTP/1.1 (RFC 9112, section 3).
+// requestLine takes method SP origin-form SP HTTP/1.1 (RFC 9112, section 3), or
+// HTTP/1.0 where that is wanted.
 func (f *framer) requestLine(b byte) framerState {
 	switch {
 	case b == ' ' && f.word < 2 && f.pos > 0:
@@ -118,6 +125,8 @@ func (f *framer) requestLine(b byte) framerState {
 		return broken
 	case f.word == 2 && f.pos == len(version):
 		return f.expect(b, '\r', atRequestLineEnd)
+	case f.word == 2 && f.pos == len(version)-1 && b == '0' && f.oldHTTP:
+		f.isOld = true
 	case f.word == 2 && b != version[f.pos], b <= ' ':
 		return broken
 	}
@@ -192,13 +201,13 @@ func (f *framer) lengthDigit(b byte) bool {
 }
 
 func (f *framer) headEnd(b byte) framerState {
-	if b != '\n' || f.seen&hostHeader == 0 {
+	if b != '\n' || f.seen&hostHeader == 0 && !f.isOld {
 		return broken
 	}
 	if f.body > 0 {
 		return inBody
 	}
-	*f = framer{}
+	f.reset()
 	return inRequestLine
 }
 

@@ -39,8 +39,10 @@ type Gateway struct {
 	rights   *rights
 
 	links *links
+	named namedBoards
 
 	connections atomic.Int64 // open ones of boards
+	strangers   atomic.Int64 // those of them from addresses that no board is named at
 	served      atomic.Bool
 	linksServed atomic.Bool
 	stands      atomic.Bool // keepRights runs
@@ -54,7 +56,7 @@ func New(c Config) (*Gateway, error) {
 	}
 	c = c.withDefaults()
 	c.Kubernetes = ownConfig(c.Kubernetes)
-	up, err := newUpstream(c.Kubernetes, c.MaxInFlight)
+	up, err := newUpstream(c)
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +64,7 @@ func New(c Config) (*Gateway, error) {
 	if err != nil {
 		return nil, fmt.Errorf("client of the API server: %w", err)
 	}
-	g := &Gateway{config: c, log: c.Logger, upstream: up, client: client, claims: newClaims(c), rights: newRights(), links: newLinks()}
+	g := &Gateway{config: c, log: c.Logger, upstream: up, client: client, claims: newClaims(c), rights: newRights(), links: newLinks(), named: newNamedBoards(c.InsecureBoards)}
 	g.cache = newConfigMapCache(client.CoreV1(), c.MaxConfigMaps, c.Logger)
 	g.cache.subject = g.rights.subject
 	g.cache.doubt = func() {
@@ -93,7 +95,8 @@ func (g *Gateway) Serve(ctx context.Context, ln net.Listener) error {
 	if g.served.Swap(true) {
 		return errors.New("a Gateway serves one listener: make another by New")
 	}
-	g.log.Warn("Boards speak plain HTTP here: anyone on this network can pose as a board; use it on trusted networks only", "address", ln.Addr().String())
+	g.log.Warn("Boards speak plain HTTP here: anyone on this network can pose as a board; use it on trusted networks only",
+		"address", ln.Addr().String(), "named", len(g.named))
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	server := g.server()
@@ -167,6 +170,9 @@ func (g *Gateway) serveBoard(w http.ResponseWriter, r *http.Request) {
 // and what does the API server, or the cache, say to it. The call is nil where
 // the request is none that a board may make.
 func (g *Gateway) handle(w http.ResponseWriter, r *http.Request) (*call, *refusal) {
+	if refused := connOf(r.Context()).refuseStranger(); refused != nil {
+		return nil, refused
+	}
 	if refused := checkHeaders(r.Header); refused != nil {
 		return nil, refused
 	}
@@ -190,7 +196,7 @@ func (g *Gateway) handle(w http.ResponseWriter, r *http.Request) (*call, *refusa
 	c.node = node
 	if r.Header.Get(nodeHeader) != "" {
 		connOf(r.Context()).minimal = prefersMinimal(r.Header)
-		w.Header().Set(nodeHeader, node)
+		tellBound(w.Header(), r, node)
 	}
 	if refused := g.rights.refusal(); refused != nil {
 		return c, refused

@@ -30,7 +30,7 @@ var (
 func checkHeaders(h http.Header) *refusal {
 	for name, values := range h {
 		switch {
-		case slices.Contains(identityHeaders, name), slices.ContainsFunc(identityPrefix, func(p string) bool { return strings.HasPrefix(name, p) }):
+		case isIdentityHeader(name):
 			r := refuse(http.StatusForbidden, "identity_header", "header %.64s is not a board's to send: the gateway gives each board its node's identity", name)
 			r.hangUp = true
 			return r
@@ -41,6 +41,10 @@ func checkHeaders(h http.Header) *refusal {
 		}
 	}
 	return checkConnectionHeader(h.Get("Connection"))
+}
+
+func isIdentityHeader(name string) bool {
+	return slices.Contains(identityHeaders, name) || slices.ContainsFunc(identityPrefix, func(p string) bool { return strings.HasPrefix(name, p) })
 }
 
 // checkConnectionHeader lets a board keep or close its connection, and name no

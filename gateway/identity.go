@@ -14,13 +14,23 @@ import (
 // address, and its node the first that its requests name. An answer with
 // nodeHeader says that the connection is bound to that node, by that board, and
 // prefers what the request preferred: later requests on it need not repeat these
-// headers, nor Prefer.
+// headers, nor Prefer. That is so for one connection: Connection names the answer's
+// header, and a proxy between removes it (RFC 9110, section 7.6.1). The request's is
+// for the gateway wherever it is, and may not be named there.
 const (
 	nodeHeader  = "Picolet-Node"
 	boardHeader = "Picolet-Board"
 )
 
 const maxBoardID = 64 // bytes
+
+// tellBound says that the connection is bound to node, if it is kept.
+func tellBound(h http.Header, r *http.Request, node string) {
+	if !r.Close && r.ProtoAtLeast(1, 1) {
+		h.Set(nodeHeader, node)
+		h.Set("Connection", nodeHeader)
+	}
+}
 
 // identify binds the request's connection to a node, and returns that node.
 // named is the node that the request itself names, or empty.
@@ -29,12 +39,7 @@ func (g *Gateway) identify(r *http.Request, named string) (string, *refusal) {
 	if conn.link != nil {
 		return conn.link.ownNode(r.Header, named)
 	}
-	bound, by := conn.bound()
-	b, refused := boardOf(r.Header, conn.host(), by)
-	if refused != nil {
-		return "", refused
-	}
-	node, refused := g.ownNode(r.Header, bound, named, b)
+	node, b, refused := g.speaker(conn, r.Header, named)
 	if refused != nil {
 		return "", refused
 	}
@@ -55,6 +60,21 @@ func (g *Gateway) identify(r *http.Request, named string) (string, *refusal) {
 		g.supersede(evicted, "limit")
 	}
 	return node, refused
+}
+
+// speaker is who speaks on a connection of plain HTTP, and as which node.
+func (g *Gateway) speaker(conn *boardConn, h http.Header, named string) (node string, b board, refused *refusal) {
+	bound, by := conn.bound()
+	if b, refused = boardOf(h, conn.host(), by); refused != nil {
+		return "", b, refused
+	}
+	if conn.named != "" {
+		b.id = conn.named // whatever board is at the address
+		node, refused = conn.namedNode(h, named)
+		return node, b, refused
+	}
+	node, refused = g.ownNode(h, bound, named, b)
+	return node, b, refused
 }
 
 // ownNode is the node that the connection is bound to, or is to be bound to.

@@ -43,8 +43,10 @@ func (l *boardLink) serve(ctx context.Context, server *http.Server) {
 	g.log.Info("Board's link is up", l.attrs()...)
 	defer context.AfterFunc(ctx, func() { l.end(noise.EndShutdown) })()
 	defer context.AfterFunc(l.admitted.Context, func() { l.end(l.admitted.reason()) })()
+	stopTelling := l.startTelling(ctx)
 	_ = server.Serve(&linkListener{link: l}) // ends with the session, whose error tells why
-	l.end(noise.EndShutdown)                 // where the server ended first
+	stopTelling()
+	l.end(noise.EndShutdown) // where the server ended first
 	<-l.session.Done()
 	_ = l.session.Close() // waits for what the session has started
 	g.links.remove(l)

@@ -211,7 +211,7 @@ func (s *linkServer) tellHandshake(c *linkConn, err error) {
 		return
 	}
 	level := slog.LevelDebug
-	if s.loud.Allow() {
+	if !errors.Is(err, ErrTold) && s.loud.Allow() {
 		level = slog.LevelWarn
 	}
 	attrs := []any{"addr", c.addr, "outcome", outcome, "err", err}

@@ -36,7 +36,7 @@ type live struct {
 	client  kubernetes.Interface // the administrator's
 }
 
-func startLive(t *testing.T) *live {
+func startLive(t *testing.T, apiServerArgs ...string) *live {
 	t.Helper()
 	binary, err := cluster.Find(t.Context(), cluster.FindOptions{})
 	if err != nil {
@@ -45,7 +45,7 @@ func startLive(t *testing.T) *live {
 		}
 		t.Skipf("needs a control plane, as `make test` builds: %v", err)
 	}
-	c, err := cluster.Start(t.Context(), cluster.Options{Binary: binary.Path, Dir: t.TempDir(), Datastore: cluster.SQLite})
+	c, err := cluster.Start(t.Context(), cluster.Options{Binary: binary.Path, Dir: t.TempDir(), Datastore: cluster.SQLite, APIServerArgs: apiServerArgs})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,6 +100,8 @@ func TestLive(t *testing.T) {
 	t.Run("impersonation", func(t *testing.T) { l.impersonation(t) })
 	t.Run("can-i", func(t *testing.T) { l.canI(t) })
 	t.Run("ConfigMap", func(t *testing.T) { l.configMap(t, h) })
+	t.Run("part", func(t *testing.T) { l.part(t) })
+	t.Run("older firmware", func(t *testing.T) { l.olderFirmware(t) })
 	t.Run("cluster-admin", func(t *testing.T) { l.clusterAdmin(t) })
 	t.Run("API server restart", func(t *testing.T) { l.restart(t, h) })
 }

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 
@@ -20,24 +19,34 @@ import (
 // board's requests would pass through a process that holds the cluster.
 var ErrClusterAdmin = errors.New("the gateway has the rights of a cluster administrator")
 
-// ErrRightsMissing says that the gateway cannot act for nodes.
+// ErrRightsMissing says that the gateway cannot act for nodes, or lacks another
+// right that it needs.
 var ErrRightsMissing = errors.New("the gateway lacks rights")
 
-const remedy = "apply deploy/rbac.yaml (kubectl apply -f deploy/rbac.yaml) and run as ServiceAccount picolet-gateway of namespace picolet-system"
+// The manifests that give the gateway its rights.
+const (
+	ownManifest          = "deploy/rbac.yaml"
+	plainManifest        = "deploy/plain-impersonation.yaml"
+	certificatesManifest = "deploy/certificates.yaml"
 
-// nodeMode is the mode of constrained impersonation that the gateway uses
-// (KEP-5284; k8s.io/apiserver/pkg/endpoints/filters/impersonation).
-const nodeMode = "arbitrary-node"
+	remedy = "apply " + ownManifest + " (kubectl apply -f " + ownManifest + ") and run as ServiceAccount picolet-gateway of namespace picolet-system"
+)
 
-// probeNode is a node that the gateway asks for to see whether it may act for
-// nodes at all. It need not exist.
-const probeNode = "picolet-gateway-probe"
+// A Right is one that a gateway needs at the API server.
+type Right struct {
+	authorizationv1.ResourceAttributes
 
-// Preflight asks the API server whether the gateway has the rights it needs,
-// and not all rights there are. The error wraps [ErrClusterAdmin] or
-// [ErrRightsMissing], names the identity and lists everything that is missing;
-// any other error says that the API server could not be asked.
-func (g *Gateway) Preflight(ctx context.Context) error {
+	// Manifest is the file that gives it, such as deploy/rbac.yaml. Required.
+	Manifest string
+}
+
+// Preflight asks the API server whether the gateway has the rights it needs, with
+// those that the process needs beside, and not all rights there are; and with
+// Identity auto it finds the way to act for nodes. The error wraps
+// [ErrClusterAdmin] or [ErrRightsMissing], names the identity and lists everything
+// that is missing, with the manifests that give it; any other error says that the
+// API server could not be asked.
+func (g *Gateway) Preflight(ctx context.Context, beside ...Right) error {
 	ctx, cancel := context.WithTimeout(ctx, 3*upstreamTimeout)
 	defer cancel()
 	review, err := g.client.AuthenticationV1().SelfSubjectReviews().Create(ctx, &authenticationv1.SelfSubjectReview{}, metav1.CreateOptions{})
@@ -46,17 +55,15 @@ func (g *Gateway) Preflight(ctx context.Context) error {
 	}
 	identity := review.Status.UserInfo.Username
 	g.rights.setIdentity(identity)
-	if err := g.refuseClusterAdmin(ctx, identity); err != nil {
-		return err
-	}
-	missing, err := g.missingRights(ctx)
+	admin, err := g.refuseClusterAdmin(ctx, identity)
 	if err != nil {
 		return err
 	}
-	if len(missing) > 0 {
-		return fmt.Errorf("%w: %s may not %s: %s", ErrRightsMissing, identity, strings.Join(missing, "; "), remedy)
+	lacking, err := g.lacking(ctx, beside)
+	if err != nil {
+		return err
 	}
-	return g.probe(ctx, identity)
+	return g.gainIdentity(ctx, identity, admin, lacking)
 }
 
 // allRights are rights that none but an administrator has.
@@ -65,52 +72,52 @@ var allRights = []authorizationv1.ResourceAttributes{
 	{Verb: "impersonate", Resource: "groups", Name: "system:masters"},
 }
 
-func (g *Gateway) refuseClusterAdmin(ctx context.Context, identity string) error {
-	admin := false
+func (g *Gateway) refuseClusterAdmin(ctx context.Context, identity string) (admin bool, err error) {
 	for _, right := range allRights {
 		has, err := g.may(ctx, right)
 		if err != nil {
-			return err
+			return false, err
 		}
 		admin = admin || has
 	}
 	if admin && !g.config.AllowClusterAdmin {
-		return fmt.Errorf("%w as %s: %s, or allow it explicitly on a cluster that holds nothing of worth", ErrClusterAdmin, identity, remedy)
+		return false, fmt.Errorf("%w as %s: %s, or allow it explicitly on a cluster that holds nothing of worth", ErrClusterAdmin, identity, remedy)
 	}
-	g.upstream.withGroup.Store(admin)
-	return nil
+	return admin, nil
 }
 
-// neededRights are the gateway's rights on the API server, taken from the table
-// of operations.
-func neededRights() []authorizationv1.ResourceAttributes {
-	needed := []authorizationv1.ResourceAttributes{
-		{Verb: "impersonate:" + nodeMode, Group: authenticationv1.GroupName, Resource: "nodes"},
-	}
-	for _, op := range operations {
-		if op.own {
-			continue
-		}
-		right := authorizationv1.ResourceAttributes{Verb: "impersonate-on:" + nodeMode + ":" + op.verb, Group: op.group, Namespace: op.namespace}
-		right.Resource, right.Subresource, _ = strings.Cut(op.resource, "/")
-		if !slices.Contains(needed, right) {
-			needed = append(needed, right)
-		}
-	}
-	return needed
-}
-
-func (g *Gateway) missingRights(ctx context.Context) (missing []string, err error) {
-	for _, right := range neededRights() {
-		has, err := g.may(ctx, right)
+// lacking are those of the needed rights that the gateway does not have.
+func (g *Gateway) lacking(ctx context.Context, needed []Right) (lacking []Right, err error) {
+	for _, right := range needed {
+		has, err := g.may(ctx, right.ResourceAttributes)
 		if err != nil {
 			return nil, err
 		}
 		if !has {
-			missing = append(missing, describe(right))
+			lacking = append(lacking, right)
 		}
 	}
-	return missing, nil
+	return lacking, nil
+}
+
+// missingRights names the rights that are lacking, by the manifests that give them.
+func missingRights(identity string, lacking []Right) error {
+	var manifests, parts []string
+	for _, right := range lacking {
+		if !slices.Contains(manifests, right.Manifest) {
+			manifests = append(manifests, right.Manifest)
+		}
+	}
+	for _, manifest := range manifests {
+		var what []string
+		for _, right := range lacking {
+			if right.Manifest == manifest {
+				what = append(what, describe(right.ResourceAttributes))
+			}
+		}
+		parts = append(parts, "may not "+strings.Join(what, "; ")+": run kubectl apply -f "+manifest)
+	}
+	return fmt.Errorf("%w: %s %s; the manifests give rights to ServiceAccount picolet-gateway of namespace picolet-system", ErrRightsMissing, identity, strings.Join(parts, ", and "))
 }
 
 func describe(a authorizationv1.ResourceAttributes) string {
@@ -120,6 +127,9 @@ func describe(a authorizationv1.ResourceAttributes) string {
 	}
 	if a.Group != "" {
 		s += "." + a.Group
+	}
+	if a.Name != "" {
+		s += " " + a.Name
 	}
 	if a.Namespace != "" {
 		s += " in namespace " + a.Namespace
@@ -134,21 +144,4 @@ func (g *Gateway) may(ctx context.Context, a authorizationv1.ResourceAttributes)
 		return false, fmt.Errorf("asking API server %s for the gateway's right to %s: %w", g.upstream.base.Host, describe(a), err)
 	}
 	return review.Status.Allowed, nil
-}
-
-// probe reads a node as that node: the API server must know constrained
-// impersonation, and confine nodes by the Node authorizer.
-func (g *Gateway) probe(ctx context.Context, identity string) error {
-	a, err := g.upstream.do(ctx, request{method: http.MethodGet, path: "/api/v1/nodes/" + probeNode, node: probeNode})
-	switch {
-	case err != nil:
-		return err
-	case a.code == http.StatusOK || a.code == http.StatusNotFound:
-		return nil
-	case a.code == http.StatusForbidden && aboutImpersonation(a.body):
-		return fmt.Errorf("%w: the API server does not let %s act for a node by constrained impersonation: it must be Kubernetes 1.36 or newer with feature ConstrainedImpersonation", ErrRightsMissing, identity)
-	case a.code == http.StatusForbidden:
-		return fmt.Errorf("%w: the API server does not let a node read itself: it must run with --authorization-mode=Node,RBAC: %s", ErrRightsMissing, excerpt(a.body))
-	}
-	return fmt.Errorf("API server %s answered %d to a node that reads itself: %s", g.upstream.base.Host, a.code, excerpt(a.body))
 }

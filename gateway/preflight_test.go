@@ -43,8 +43,8 @@ func TestRBACIsTheLeast(t *testing.T) {
 		}
 	}
 	want := []string{"get configmaps in namespace defaultpico-config", "list configmaps in namespace defaultpico-config", "watch configmaps in namespace defaultpico-config"}
-	for _, right := range neededRights() {
-		want = append(want, describe(right))
+	for _, right := range constrainedRights() {
+		want = append(want, describe(right.ResourceAttributes))
 	}
 	slices.Sort(want)
 	slices.Sort(granted)

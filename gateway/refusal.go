@@ -4,12 +4,11 @@
 package gateway
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strconv"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"github.com/picolet/picolet/apistatus"
 )
 
 // A refusal is an answer that the gateway gives by itself, with its reason. A
@@ -41,42 +40,14 @@ func unavailable(cause string, retryAfter int, format string, args ...any) *refu
 	return r
 }
 
-// reasons maps HTTP codes to the API server's words for them.
-var reasons = map[int]metav1.StatusReason{
-	http.StatusBadRequest:            metav1.StatusReasonBadRequest,
-	http.StatusForbidden:             metav1.StatusReasonForbidden,
-	http.StatusNotFound:              metav1.StatusReasonNotFound,
-	http.StatusConflict:              metav1.StatusReasonConflict,
-	http.StatusGone:                  metav1.StatusReasonExpired,
-	http.StatusRequestEntityTooLarge: metav1.StatusReasonRequestEntityTooLarge,
-	http.StatusUnsupportedMediaType:  metav1.StatusReasonUnsupportedMediaType,
-	http.StatusTooManyRequests:       metav1.StatusReasonTooManyRequests,
-	http.StatusBadGateway:            metav1.StatusReasonServiceUnavailable,
-	http.StatusServiceUnavailable:    metav1.StatusReasonServiceUnavailable,
-	http.StatusGatewayTimeout:        metav1.StatusReasonTimeout,
-}
-
 // status is the refusal as the API server would say it.
-func (r *refusal) status() *metav1.Status {
-	s := &metav1.Status{
-		TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"},
-		Status:   metav1.StatusFailure,
-		Message:  r.message,
-		Reason:   reasons[r.code],
-		Code:     int32(r.code),
-	}
-	if r.retryAfter > 0 {
-		s.Details = &metav1.StatusDetails{RetryAfterSeconds: int32(r.retryAfter)}
-	}
-	return s
+func (r *refusal) status() apistatus.Refusal {
+	return apistatus.Refusal{Code: r.code, Message: r.message, RetryAfter: r.retryAfter}
 }
 
 // write answers with the refusal. Errors of the connection are the server's.
 func (r *refusal) write(w http.ResponseWriter) {
-	body, err := json.Marshal(r.status())
-	if err != nil {
-		panic(err) // a Status has no field that cannot be marshalled
-	}
+	body := r.status().JSON()
 	h := w.Header()
 	h.Set("Content-Type", jsonType)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
@@ -85,6 +56,7 @@ func (r *refusal) write(w http.ResponseWriter) {
 	}
 	if r.hangUp {
 		h.Set("Connection", "close")
+		h.Del(nodeHeader)
 	}
 	w.WriteHeader(r.code)
 	_, _ = w.Write(body)

@@ -20,6 +20,7 @@ type rights struct {
 	mu       sync.Mutex
 	err      error // why the gateway is not ready; nil: it is
 	identity string
+	mode     IdentityMode // that was told last
 }
 
 var errNotChecked = errors.New("the gateway has not reached the API server yet")
@@ -44,6 +45,15 @@ func (r *rights) setIdentity(name string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.identity = name
+}
+
+// settle keeps the way to act for nodes, and reports whether it is a new one.
+func (r *rights) settle(mode IdentityMode) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	changed := r.mode != mode
+	r.mode = mode
+	return changed
 }
 
 // subject is the gateway's identity as an argument of `kubectl create rolebinding`.

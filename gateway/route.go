@@ -39,19 +39,25 @@ type operation struct {
 	// body.
 	body bodyCheck
 
+	// part puts what the gateway says of a node into the body; nil: nothing.
+	part partEdit
+
+	// heartbeat: a board does it time and again to keep its node Ready.
+	heartbeat bool
+
 	// own marks what the gateway answers by its own rights, from its cache.
 	own bool
 }
 
 var operations = []operation{
-	{name: "create_node", method: http.MethodPost, pattern: "/api/v1/nodes", verb: "create", resource: "nodes", body: checkNewNode},
+	{name: "create_node", method: http.MethodPost, pattern: "/api/v1/nodes", verb: "create", resource: "nodes", body: checkNewNode, part: intoNewNode},
 	{name: "get_node", method: http.MethodGet, pattern: "/api/v1/nodes/{node}", verb: "get", resource: "nodes"},
-	{name: "patch_node", method: http.MethodPatch, pattern: "/api/v1/nodes/{node}", verb: "patch", resource: "nodes", body: checkOwnObject},
-	{name: "patch_node_status", method: http.MethodPatch, pattern: "/api/v1/nodes/{node}/status", verb: "patch", resource: "nodes/status", body: checkOwnObject},
+	{name: "patch_node", method: http.MethodPatch, pattern: "/api/v1/nodes/{node}", verb: "patch", resource: "nodes", body: checkOwnObject, part: intoPatch},
+	{name: "patch_node_status", method: http.MethodPatch, pattern: "/api/v1/nodes/{node}/status", verb: "patch", resource: "nodes/status", body: checkOwnObject, part: intoStatusPatch, heartbeat: true},
 	{name: "create_lease", method: http.MethodPost, pattern: leasePath, verb: "create", group: leaseGroup, resource: "leases", namespace: leaseNamespace, body: checkNewLease},
 	{name: "get_lease", method: http.MethodGet, pattern: leasePath + "/{node}", verb: "get", group: leaseGroup, resource: "leases", namespace: leaseNamespace},
-	{name: "update_lease", method: http.MethodPut, pattern: leasePath + "/{node}", verb: "update", group: leaseGroup, resource: "leases", namespace: leaseNamespace, body: checkNewLease},
-	{name: "patch_lease", method: http.MethodPatch, pattern: leasePath + "/{node}", verb: "patch", group: leaseGroup, resource: "leases", namespace: leaseNamespace, body: checkOwnObject},
+	{name: "update_lease", method: http.MethodPut, pattern: leasePath + "/{node}", verb: "update", group: leaseGroup, resource: "leases", namespace: leaseNamespace, body: checkNewLease, heartbeat: true},
+	{name: "patch_lease", method: http.MethodPatch, pattern: leasePath + "/{node}", verb: "patch", group: leaseGroup, resource: "leases", namespace: leaseNamespace, body: checkOwnObject, heartbeat: true},
 	{name: "create_event", method: http.MethodPost, pattern: "/api/v1/namespaces/" + eventNamespace + "/events", verb: "create", resource: "events", namespace: eventNamespace, body: checkNewEvent},
 	{name: "list_pods", method: http.MethodGet, pattern: "/api/v1/pods", selector: "spec.nodeName", params: []string{"resourceVersion"}, verb: "list", resource: "pods"},
 	{name: "get_configmap", method: http.MethodGet, pattern: "/api/v1/namespaces/{namespace}/configmaps/{name}", verb: "get", resource: "configmaps", own: true},

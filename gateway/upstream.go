@@ -5,6 +5,7 @@ package gateway
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,12 +15,12 @@ import (
 	"sync/atomic"
 	"time"
 
-	authenticationv1 "k8s.io/api/authentication/v1"
 	"k8s.io/client-go/rest"
 )
 
 const (
 	nodeUserPrefix  = "system:node:"
+	nodesGroup      = "system:nodes"
 	upstreamTimeout = 10 * time.Second // for one request, with its answer
 	maxAnswerSize   = 1 << 20          // bytes of an answer's body
 )
@@ -30,13 +31,14 @@ type upstream struct {
 	base      *url.URL
 	transport http.RoundTripper // adds the gateway's own credentials
 	inFlight  chan struct{}
+	userAgent string
 
-	// withGroup names the group system:nodes too. It is for an administrator, for
-	// whom the API server may choose plain impersonation, which adds no group.
-	withGroup atomic.Bool
+	credentials Credentials // of nodes, for IdentityCertificates
+	identity    atomic.Pointer[IdentityMode]
 }
 
-func newUpstream(config *rest.Config, maxInFlight int) (*upstream, error) {
+func newUpstream(c Config) (*upstream, error) {
+	config := c.Kubernetes
 	base, _, err := rest.DefaultServerUrlFor(config)
 	if err != nil {
 		return nil, fmt.Errorf("API server address %q: %w", config.Host, err)
@@ -45,13 +47,20 @@ func newUpstream(config *rest.Config, maxInFlight int) (*upstream, error) {
 	if err != nil {
 		return nil, fmt.Errorf("credentials for the API server: %w", err)
 	}
-	return &upstream{base: base, transport: transport, inFlight: make(chan struct{}, maxInFlight)}, nil
+	u := &upstream{base: base, transport: transport, inFlight: make(chan struct{}, c.MaxInFlight), userAgent: config.UserAgent, credentials: c.Credentials}
+	mode := c.Identity
+	if mode == IdentityAuto { // until Preflight has found out
+		mode = IdentityConstrained
+	}
+	u.identity.Store(&mode)
+	return u, nil
 }
 
 // A request is what the gateway asks of the API server.
 type request struct {
 	method, path, query string
-	node                string // acts as this node; empty: as the gateway itself
+	node                string       // acts as this node; empty: as the gateway itself
+	mode                IdentityMode // in which way; empty: in that of upstream
 	contentType         string
 	body                []byte
 }
@@ -84,7 +93,13 @@ func (u *upstream) do(ctx context.Context, r request) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	resp, err := u.transport.RoundTrip(req)
+	transport := u.transport
+	if r.node != "" {
+		if transport, err = u.actAs(req, r.node, cmp.Or(r.mode, u.mode())); err != nil {
+			return nil, err
+		}
+	}
+	resp, err := transport.RoundTrip(req)
 	if err != nil {
 		return nil, fmt.Errorf("API server %s: %w", u.base.Host, err)
 	}
@@ -92,10 +107,7 @@ func (u *upstream) do(ctx context.Context, r request) (*answer, error) {
 	return readAnswer(resp)
 }
 
-// build makes the request from scratch: nothing of a board's head is in it. The
-// only identity it asks for is a node's name, without groups, which keeps it in
-// the API server's arbitrary-node mode of impersonation (KEP-5284): the server
-// adds the group system:nodes itself.
+// build makes the request from scratch: nothing of a board's head is in it.
 func (u *upstream) build(ctx context.Context, r request) (*http.Request, error) {
 	target := *u.base
 	target.Path, target.RawQuery = u.base.JoinPath(r.path).Path, r.query
@@ -104,14 +116,9 @@ func (u *upstream) build(ctx context.Context, r request) (*http.Request, error) 
 		return nil, fmt.Errorf("request for %s: %w", r.path, err)
 	}
 	req.Header.Set("Accept", jsonType)
+	req.Header.Set("User-Agent", u.userAgent)
 	if r.contentType != "" {
 		req.Header.Set("Content-Type", r.contentType)
-	}
-	if r.node != "" {
-		req.Header.Set(authenticationv1.ImpersonateUserHeader, nodeUserPrefix+r.node)
-		if u.withGroup.Load() {
-			req.Header.Set(authenticationv1.ImpersonateGroupHeader, "system:nodes")
-		}
 	}
 	return req, nil
 }

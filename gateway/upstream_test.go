@@ -36,7 +36,7 @@ func TestForward(t *testing.T) {
 	if r.code != http.StatusTooManyRequests || r.body != `{"kind":"Status"}` {
 		t.Errorf("answer %d %s", r.code, r.body)
 	}
-	want := http.Header{"Content-Type": {jsonType}, "Date": {"Tue, 01 Jan 2030 00:00:00 GMT"}, "Retry-After": {"7"}, "Content-Length": {"17"}, nodeHeader: {"pico-1"}}
+	want := http.Header{"Content-Type": {jsonType}, "Date": {"Tue, 01 Jan 2030 00:00:00 GMT"}, "Retry-After": {"7"}, "Content-Length": {"17"}, nodeHeader: {"pico-1"}, "Connection": {nodeHeader}}
 	if !maps.EqualFunc(r.header, want, slices.Equal) {
 		t.Errorf("head of the answer: %v", r.header)
 	}

@@ -209,14 +209,14 @@ func (k *Kubelet) writeBody(now time.Duration, op operation) {
 	switch op {
 	case createNode:
 		k.refresh(now)
-		k.statusAsked, k.heartbeatsShort = k.statusChanges, 0
+		k.statusAsked, k.heartbeatsShort, k.wholeAt = k.statusChanges, 0, now
 		k.node.WriteNode(w, micros)
 	case labelNode:
 		k.node.WriteLabelPatch(w)
 	case dropResources:
 		k.writeResourceDrop(w)
 	case patchStatus:
-		k.writeStatus(w, micros)
+		k.writeStatus(now, w, micros)
 	case createLease:
 		k.writeLease(w, micros)
 	case renewLease:
@@ -276,6 +276,9 @@ func (k *Kubelet) complete(now time.Duration) {
 		code = 0
 	}
 	k.answered(now, op, code)
+	if c.reader.Report {
+		k.reportAsked(now)
+	}
 }
 
 // answered dispatches an answer by the task it belongs to; code 0 is an answer

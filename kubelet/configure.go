@@ -17,7 +17,7 @@ var (
 	ErrNodeName   = errors.New("kubelet: NodeName: must be a DNS-1123 subdomain of at most 63 bytes, as pico-1")
 	ErrHost       = errors.New("kubelet: Host: must be host or host:port of the API server or gateway, at most 255 bytes")
 	ErrVersion    = errors.New("kubelet: Version: must be a Kubernetes version, as v1.37.2, at most 63 bytes")
-	ErrBoard      = errors.New("kubelet: Board: Facts.Model, Facts.ID (1-64 of A-Z a-z 0-9 . _ -) and Sensors are required; facts are at most 128 bytes")
+	ErrBoard      = errors.New("kubelet: Board: Facts.Model, Facts.ID (1-64 of A-Z a-z 0-9 . _ -) and Sensors are required; facts are at most 128 bytes, ResetReason printable ASCII without quotes")
 	ErrToken      = errors.New("kubelet: Token: must be printable ASCII without blanks, at most 4096 bytes")
 	ErrLabels     = errors.New("kubelet: Labels: at most 8, each a valid Kubernetes label of at most 120 + 63 bytes")
 	ErrQuantity   = errors.New("kubelet: CPU and Memory: must be Kubernetes quantities, as 1 and 256Ki")
@@ -185,7 +185,7 @@ func (c *Config) boardValid() bool {
 			return false
 		}
 	}
-	return c.Board.Sensors != nil && isLabelValue(f.Model) && f.Model != "" && isToken(f.ID, 1, 64) && isLabelValue(f.ID)
+	return c.Board.Sensors != nil && isQuotable(f.ResetReason) && isLabelValue(f.Model) && f.Model != "" && isToken(f.ID, 1, 64) && isLabelValue(f.ID)
 }
 
 func (c *Config) labelsValid() bool {

@@ -182,6 +182,24 @@ func TestUnknownReadingsAreLeftOut(t *testing.T) {
 	}
 }
 
+// A rule asks for the kind of a reset; what hung is beside it. Not known is left out.
+func TestResetReasonIsAMetric(t *testing.T) {
+	t.Parallel()
+	for reason, want := range map[string]string{
+		"power-on":               "\npicolet_board_reset_info{reason=\"power-on\"} 1\n",
+		"watchdog":               "\npicolet_board_reset_info{reason=\"watchdog\"} 1\n",
+		"watchdog: hang in wifi": "\npicolet_board_reset_info{reason=\"watchdog\",detail=\"hang in wifi\"} 1\n",
+		"software:":              "\npicolet_board_reset_info{reason=\"software\"} 1\n",
+		"":                       "",
+	} {
+		r := newRig(t, func(c *Config) { c.Board.Facts.ResetReason = reason })
+		_, body := r.get("/metrics")
+		if said := strings.Contains(string(body), "picolet_board_reset_info"); said != (want != "") || !strings.Contains(string(body), want) {
+			t.Errorf("after %q /metrics lacks %q:\n%s", reason, want, body)
+		}
+	}
+}
+
 func TestReadyzFollowsTheLink(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)

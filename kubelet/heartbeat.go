@@ -54,15 +54,26 @@ const shortReports = 11
 
 // writeStatus writes the status, or its times alone if the API server has the
 // rest.
-func (k *Kubelet) writeStatus(w *jsonstream.Writer, micros int64) {
+func (k *Kubelet) writeStatus(now time.Duration, w *jsonstream.Writer, micros int64) {
 	k.statusAsked = k.statusChanges
 	if k.statusTold == k.statusChanges && k.heartbeatsShort < shortReports {
 		k.heartbeatsShort++
 		k.node.WriteHeartbeat(w, micros)
 		return
 	}
-	k.heartbeatsShort = 0
+	k.heartbeatsShort, k.wholeAt = 0, now
 	k.node.WriteStatusPatch(w, micros)
+}
+
+// reportAsked acts on a gateway's word that the API server has another status of
+// the node than this one, which the answers to heartbeats do not show. A whole one
+// is not sent more often for that than the status is computed.
+func (k *Kubelet) reportAsked(now time.Duration) {
+	if k.registered != done || now-k.wholeAt < k.config.NodeStatusUpdateFrequency {
+		return
+	}
+	k.statusChanged()
+	k.Record(now, logring.Info, "Gateway asks for the node's status").Str("node", k.config.NodeName).End()
 }
 
 // refresh reads the sensors and computes the conditions. It reports whether

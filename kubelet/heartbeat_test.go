@@ -101,6 +101,38 @@ func TestStatusIsWholeAfterLateHeartbeats(t *testing.T) {
 	}
 }
 
+// A gateway may know that somebody else wrote the conditions. Its word counts as
+// often as the status is computed, however often it comes.
+func TestStatusIsWholeWhenAGatewayAsks(t *testing.T) {
+	t.Parallel()
+	const short = "HTTP/1.1 204 No Content\r\nETag: \"9\"\r\n"
+	for _, test := range []struct {
+		name, header string
+		least, most  int // whole statuses in two minutes
+	}{
+		{"asks", "Picolet-Report: status\r\n", 6, 12}, {"asks for something else", "Picolet-Report: coffee\r\n", 0, 0}, {"does not ask", "", 0, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			r := onlineRig(t, nil)
+			wholes := 0
+			for end := r.now + 2*time.Minute; r.now < end && wholes <= test.most; {
+				if r.k.client.state != streamAsked {
+					r.advance(time.Second, true)
+					continue
+				}
+				if r.k.client.op == patchStatus && whole(r.body) {
+					wholes++
+				}
+				r.receive(StreamAPI, []byte(short+test.header+"\r\n"), 0)
+			}
+			if wholes < test.least || wholes > test.most {
+				t.Errorf("%d whole statuses in two minutes, want %d to %d", wholes, test.least, test.most)
+			}
+		})
+	}
+}
+
 // A gateway that says that it knows the stream's board is told no more who
 // asks, until the next stream; an API server is told each time.
 func TestIdentityIsSaidOnceToAGateway(t *testing.T) {
@@ -109,7 +141,7 @@ func TestIdentityIsSaidOnceToAGateway(t *testing.T) {
 		name, header string
 		want         bool // in later requests
 	}{
-		{"gateway", "Picolet-Node: pico-1", false}, {"API server", "", true},
+		{"gateway", "Connection: Picolet-Node\nPicolet-Node: pico-1", false}, {"gateway behind a proxy", "Picolet-Node: pico-1", true}, {"API server", "", true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

@@ -71,6 +71,7 @@ type Kubelet struct {
 	reportAt        time.Duration // when to send it unchanged
 	leaseAt         time.Duration // when to renew the lease
 	heartbeatAt     time.Duration // last status or renewal that arrived
+	wholeAt         time.Duration // when the last whole status was written
 	resetAt         time.Duration
 	renewedMicros   int64
 

@@ -111,7 +111,7 @@ func wireSizes(t testing.TB) (sizes, bodies map[operation]int) {
 	sizes, bodies = map[operation]int{}, map[operation]int{}
 	const short = "HTTP/1.1 204 No Content\r\nETag: \"9\"\r\n\r\n"
 	answers := map[operation][]byte{
-		getNode: r.response(404, "Picolet-Node: pico-1", notFoundBody), createNode: r.response(201, "", createdNode),
+		getNode: r.response(404, "Connection: Picolet-Node\nPicolet-Node: pico-1", notFoundBody), createNode: r.response(201, "", createdNode),
 		getLease: r.response(404, "", notFoundBody), createLease: r.response(201, "", createdLease),
 		renewLease: []byte(short), patchStatus: []byte(short), createEvent: r.response(201, "", `{}`),
 	}

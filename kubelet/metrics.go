@@ -117,6 +117,7 @@ var families = [...]family{
 	{"picolet_adc_volts", "gauge", "Voltage at an analog input.", analogVolts},
 	{"picolet_api_request_duration_seconds", "summary", "Time from the first byte of a request to the API server to the last of its answer, by operation; without watches.", apiDurations},
 	{"picolet_api_requests_total", "counter", "Requests to the API server, by operation and outcome.", apiRequests},
+	{"picolet_board_reset_info", "gauge", "Why the board was reset last.", single(resetInfo)},
 	{"picolet_build_info", "gauge", "Version of the kubelet and model of the board.", single(buildInfo)},
 	{"picolet_clock_steps_total", "counter", "Times the clock was found wrong and set anew.",
 		counter(func(k *Kubelet) uint64 { return uint64(k.clock.Steps()) })},
@@ -246,6 +247,24 @@ func apiRequests(k *Kubelet, _ time.Duration, i int, m *sampleWriter) int {
 		m.value(uint64(n))
 	}
 	return int(numOperations-1) * int(numOutcomes)
+}
+
+// resetInfo has the kind of a reset apart from its detail, so that a rule can ask
+// for the kind alone.
+func resetInfo(k *Kubelet, _ time.Duration, m *sampleWriter) {
+	kind, detail, _ := cut(k.config.Board.Facts.ResetReason, ':')
+	for detail != "" && detail[0] == ' ' {
+		detail = detail[1:]
+	}
+	switch {
+	case kind == "":
+		return
+	case detail == "":
+		m.labels("reason", kind)
+	default:
+		m.labels("reason", kind, "detail", detail)
+	}
+	m.value(1)
 }
 
 func buildInfo(k *Kubelet, _ time.Duration, m *sampleWriter) {

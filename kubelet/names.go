@@ -73,6 +73,16 @@ func isToken(s string, low, high int) bool {
 	return len(s) >= low && len(s) <= high
 }
 
+// isQuotable tells whether s stands for itself between quotes, in a metric's label too.
+func isQuotable(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' || s[i] == '"' || s[i] == '\\' {
+			return false
+		}
+	}
+	return true
+}
+
 // isQuantity tells whether s looks like a Kubernetes quantity: digits, perhaps
 // a fraction, perhaps a suffix.
 func isQuantity(s string) bool {

@@ -17,6 +17,7 @@ const (
 	fieldExpect
 	fieldHost
 	fieldPicoletNode
+	fieldPicoletReport
 	fieldRetryAfter
 	fieldTransferEncoding
 )
@@ -31,6 +32,7 @@ var fieldNames = [...]string{
 	fieldExpect:           "expect",
 	fieldHost:             "host",
 	fieldPicoletNode:      "picolet-node",
+	fieldPicoletReport:    "picolet-report",
 	fieldRetryAfter:       "retry-after",
 	fieldTransferEncoding: "transfer-encoding",
 }

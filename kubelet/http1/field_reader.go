@@ -102,7 +102,7 @@ func (f *fieldReader) valueByte(c byte) error {
 // needed reports whether a response's field is of use.
 func needed(f field) bool {
 	switch f {
-	case fieldConnection, fieldContentLength, fieldDate, fieldETag, fieldPicoletNode, fieldRetryAfter, fieldTransferEncoding:
+	case fieldConnection, fieldContentLength, fieldDate, fieldETag, fieldPicoletNode, fieldPicoletReport, fieldRetryAfter, fieldTransferEncoding:
 		return true
 	}
 	return false

@@ -31,12 +31,15 @@ type ResponseReader struct {
 	Status     int  // 200 to 599
 	RetryAfter int  // seconds, at most 3600; -1 if absent or a date
 	Close      bool // the connection cannot be used again: asked for, HTTP/1.0, or the body ends with it
-	Bound      bool // the peer is a gateway that knows whose connection this is: it sent Picolet-Node
+	Report     bool // a gateway asks for the node's whole status: it sent Picolet-Report: status
+	Bound      bool // the peer is a gateway that knows whose connection this is: see bind
 
 	phase     phase
 	noBody    bool // the request was HEAD
 	http10    bool
 	chunked   bool
+	node      bool  // Picolet-Node was sent
+	nodeHop   bool  // Connection names it
 	lengthLen uint8 // digits of Content-Length, 0 if there is none
 	digits    uint8 // of the chunk size
 	dateLen   uint8
@@ -79,6 +82,7 @@ func (r *ResponseReader) Reset(method string) {
 func (r *ResponseReader) startHead() {
 	r.Status, r.RetryAfter, r.Close, r.Bound = 0, -1, false, false
 	r.phase, r.http10, r.chunked = phaseStatusLine, false, false
+	r.node, r.nodeHop, r.Report = false, false, false
 	r.lengthLen, r.dateLen, r.etagLen, r.fields.length = 0, 0, 0, 0
 }
 
@@ -267,6 +271,7 @@ func (r *ResponseReader) takeField(name field, value []byte) error {
 	switch name {
 	case fieldConnection:
 		r.Close = r.Close || listHas(value, "close")
+		r.bind(r.node, listHas(value, "picolet-node"))
 	case fieldContentLength:
 		return r.takeLength(value)
 	case fieldTransferEncoding:
@@ -281,11 +286,21 @@ func (r *ResponseReader) takeField(name field, value []byte) error {
 	case fieldETag:
 		r.takeETag(value)
 	case fieldPicoletNode:
-		r.Bound = len(value) > 0
+		r.bind(len(value) > 0, r.nodeHop)
+	case fieldPicoletReport:
+		r.Report = equal(value, "status")
 	case fieldRetryAfter:
 		r.RetryAfter = retryAfter(value)
 	}
 	return nil
+}
+
+// bind notes that the peer knows whose connection this is. It says so of this
+// connection alone: Connection must name Picolet-Node too, or it comes from beyond
+// an intermediary (RFC 9110, section 7.6.1).
+func (r *ResponseReader) bind(node, hop bool) {
+	r.node, r.nodeHop = node, r.nodeHop || hop
+	r.Bound = r.node && r.nodeHop
 }
 
 // takeETag takes a strong entity tag; one of another form is none.

@@ -16,11 +16,11 @@ import (
 
 // response is what a ResponseReader makes of a stream.
 type response struct {
-	status, retryAfter int
-	body, date, etag   string
-	close, bound, done bool
-	rest               int // bytes that were not consumed
-	err                error
+	status, retryAfter         int
+	body, date, etag           string
+	close, bound, report, done bool
+	rest                       int // bytes that were not consumed
+	err                        error
 }
 
 // readResponse feeds the pieces, each in memory of its own, and then the end of
@@ -50,6 +50,7 @@ func readResponse(method string, pieces [][]byte) (got response) {
 	}
 	got.status, got.retryAfter, got.close = r.Status, r.RetryAfter, r.Close
 	got.date, got.etag, got.bound, got.done = string(r.DateText()), string(r.ETagText()), r.Bound, state == http1.Done
+	got.report = r.Report
 	return got
 }
 
@@ -109,8 +110,13 @@ func TestResponseReaderAccepts(t *testing.T) {
 		"half an entity tag":   {"PATCH", "HTTP/1.1 204 \r\nETag: \"\r\n\r\n", response{status: 204, done: true}},
 		"two entity tags":      {"PATCH", "HTTP/1.1 204 \r\nETag: \"7\", \"8\"\r\n\r\n", response{status: 204, done: true}},
 		"tag of an interim":    {"PATCH", "HTTP/1.1 103 \r\nETag: \"7\"\r\nPicolet-Node: a\r\n\r\nHTTP/1.1 204 \r\n\r\n", response{status: 204, done: true}},
-		"bound":                {"GET", ok + "picolet-node: pico-1\r\nContent-Length: 0\r\n\r\n", response{status: 200, bound: true, done: true}},
-		"bound to nothing":     {"GET", ok + "Picolet-Node:\r\nContent-Length: 0\r\n\r\n", response{status: 200, done: true}},
+		"bound":                {"GET", ok + "picolet-node: pico-1\r\nConnection: Picolet-Node\r\nContent-Length: 0\r\n\r\n", response{status: 200, bound: true, done: true}},
+		"bound, list first":    {"GET", ok + "connection: keep-alive, picolet-NODE\r\nConnection: x\r\nPicolet-Node: a\r\nContent-Length: 0\r\n\r\n", response{status: 200, bound: true, done: true}},
+		"asks for a report":    {"GET", ok + "Picolet-Report: status\r\nContent-Length: 0\r\n\r\n", response{status: 200, report: true, done: true}},
+		"asks in an interim":   {"GET", "HTTP/1.1 103 \r\nPicolet-Report: status\r\n\r\n" + ok + "Picolet-Report: Status\r\nContent-Length: 0\r\n\r\n", response{status: 200, done: true}},
+		"bound to nothing":     {"GET", ok + "Connection: Picolet-Node\r\nPicolet-Node:\r\nContent-Length: 0\r\n\r\n", response{status: 200, done: true}},
+		"bound beyond a proxy": {"GET", ok + "Connection: keep-alive\r\nPicolet-Node: pico-1\r\nContent-Length: 0\r\n\r\n", response{status: 200, done: true}},
+		"bound by an interim":  {"GET", "HTTP/1.1 103 \r\nConnection: Picolet-Node\r\n\r\n" + ok + "Picolet-Node: pico-1\r\nContent-Length: 0\r\n\r\n", response{status: 200, done: true}},
 		"chunks":               {"GET", ok + "Transfer-Encoding: CHUNKED\r\n\r\n5\r\nhello\r\n006\r\n world\r\n0\r\n\r\nHTTP", response{status: 200, body: "hello world", done: true, rest: 4}},
 		"hexadecimal chunk":    {"GET", ok + "Transfer-Encoding: chunked\r\n\r\n1A\r\nabcdefghijklmnopqrstuvwxyz\r\na\r\n0123456789\r\n0\r\n\r\n", response{status: 200, body: "abcdefghijklmnopqrstuvwxyz0123456789", done: true}},
 		"extensions":           {"GET", ok + "Transfer-Encoding: chunked\r\n\r\n2;a=b\r\nhi\r\n2; q=\"x;y\"\r\n!!\r\n0;last\r\n\r\n", response{status: 200, body: "hi!!", done: true}},
