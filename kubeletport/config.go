@@ -59,8 +59,9 @@ type Config struct {
 	// no other. Optional [somebody else approves].
 	ApproveOwn bool
 
-	// CertificateStore keeps a node's serving certificate and key. Optional [in
-	// memory: each start requests a new one].
+	// CertificateStore keeps a node's serving certificate and key, which are looked
+	// for with each Add. Optional [in memory: each start of the process requests new
+	// ones].
 	CertificateStore func(node string) certificate.Store
 
 	// OwnCA signs what is served until a requested certificate is there.
@@ -100,8 +101,9 @@ type Node struct {
 	// UID of the Node object, which owns the pod. Optional [not told].
 	UID types.UID
 
-	// Port is the one that the node had before, as its status names it.
-	// Optional [a free one, by preference the same for the same name].
+	// Port is the one that the node had before, as its status names it; one out of
+	// the range is not taken. Optional [a free one, by preference the same for the
+	// same name].
 	Port int
 
 	// Version of the firmware, shown as the pod's image. Optional ["unknown"].
@@ -154,7 +156,7 @@ func (c Config) withDefaults() Config {
 	c.MaxConnectionsPerClient = cmp.Or(c.MaxConnectionsPerClient, 32)
 	c.MaxBoardRequests = cmp.Or(c.MaxBoardRequests, 3)
 	if c.CertificateStore == nil {
-		c.CertificateStore = func(string) certificate.Store { return new(memoryStore) }
+		c.CertificateStore = newMemoryStores()
 	}
 	return c
 }

@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	certificatesclient "k8s.io/client-go/kubernetes/typed/certificates/v1"
 	"k8s.io/client-go/util/certificate"
+	"k8s.io/utils/lru"
 )
 
 // approver approves the signing requests of one node, right after they were
@@ -88,6 +89,27 @@ func (r approvingRequests) Create(ctx context.Context, asked *certificatesv1.Cer
 		r.approver.approve(ctx, asked, made)
 	}
 	return made, err
+}
+
+// maxStores bounds the certificates in memory. A node whose certificate is not
+// there any more requests a new one.
+const maxStores = 16_384
+
+// newMemoryStores keeps certificates in memory, so that a node whose board comes
+// back need not request another.
+func newMemoryStores() func(node string) certificate.Store {
+	stores := lru.New(maxStores)
+	var mu sync.Mutex
+	return func(node string) certificate.Store {
+		mu.Lock()
+		defer mu.Unlock()
+		if s, ok := stores.Get(node); ok {
+			return s.(*memoryStore)
+		}
+		s := new(memoryStore)
+		stores.Add(node, s)
+		return s
+	}
 }
 
 // memoryStore keeps a certificate as long as the process runs.

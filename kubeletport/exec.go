@@ -15,10 +15,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	protocols "k8s.io/apimachinery/pkg/util/remotecommand"
 	"k8s.io/cri-streaming/pkg/streaming/remotecommand"
+	"k8s.io/klog/v2"
 	"k8s.io/streaming/pkg/httpstream"
 	"k8s.io/streaming/pkg/httpstream/wsstream"
 	utilexec "k8s.io/utils/exec"
@@ -51,6 +53,7 @@ func (s *Server) serveExec(c *call) *refusal {
 		return refuse(http.StatusBadRequest, "%v", err)
 	}
 	connOf(c.r.Context()).limitReads(maxInput)
+	connOf(c.r.Context()).lingers.Store(true)
 	x := &executor{server: s, port: c.port}
 	argv := c.query[corev1.ExecCommandParam]
 	if wsstream.IsWebSocketRequestWithStreamCloseProtocol(c.r) {
@@ -140,7 +143,7 @@ func (x *executor) serveV5(c *call, streams *remotecommand.Options, argv []strin
 		protocols.StreamProtocolV5Name: {Binary: true, Channels: channels},
 	})
 	conn.SetIdleTimeout(streamIdleTimeout)
-	_, opened, err := conn.Open(c.w, c.r)
+	_, opened, err := conn.Open(c.w, c.r.WithContext(klog.NewContext(c.r.Context(), logr.Discard()))) // it logs each end as an error
 	if err != nil {
 		return // Open told the client
 	}

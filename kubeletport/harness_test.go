@@ -40,13 +40,14 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/picolet/picolet/link/linktest"
+	"github.com/picolet/picolet/netns"
 )
 
 const node = "pico-1"
 
 func TestMain(m *testing.M) {
 	klog.SetSlogLogger(slog.New(slog.DiscardHandler)) // libraries tell of what tests break
-	os.Exit(m.Run())
+	os.Exit(netns.Main(m))
 }
 
 // pki is a CA of clients.

@@ -152,3 +152,29 @@ func readReply(r *bufio.Reader) (code int, body string, ok bool) {
 	text, _ := io.ReadAll(resp.Body) // a reset after the answer is the server's way to stop a sender
 	return resp.StatusCode, string(text), true
 }
+
+// Whoever does not speak TLS gets no byte, whatever it says.
+func TestPlainTextIsNotAnswered(t *testing.T) {
+	t.Parallel()
+	b := startBoard(t, okBoard)
+	h := startServer(t, b, nil)
+	for _, said := range []string{
+		get("/healthz"), raw("POST", "/pico/command", "{}"), "GET / HTTP/1.0\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+		"SSH-2.0-OpenSSH_9.2\r\n", strings.Repeat("\x00", 8), strings.Repeat("\xff", 4096),
+		"\x80\x2e\x01\x00\x02\x00\x15", // SSL 2.0
+	} {
+		c, err := h.dial(t.Context())
+		must(t, err)
+		must(t, c.SetDeadline(time.Now().Add(20*time.Second)))
+		_, err = io.WriteString(c, said)
+		must(t, err)
+		if answer, _ := io.ReadAll(c); len(answer) > 0 { // a reset is as good as an end
+			t.Errorf("%.20q is answered by %.100q", said, answer)
+		}
+		_ = c.Close()
+	}
+	equal(t, "requests that the board saw", b.requests(), nil)
+	if code, body := h.exchange(t, get("/healthz")); code != http.StatusOK {
+		t.Errorf("over TLS: %d %q", code, body)
+	}
+}

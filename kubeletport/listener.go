@@ -7,9 +7,13 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
 )
 
 // port is the TCP port of a node. As a listener, it gives TLS connections.
@@ -19,7 +23,8 @@ type port struct {
 	node   Node
 	number int
 	certs  *serving
-	ctx    context.Context // ends with the port
+	shown  atomic.Pointer[corev1.Pod] // nil: that of node
+	ctx    context.Context            // ends with the port
 	cancel context.CancelFunc
 	busy   chan struct{} // as large as the requests that the board works on at a time
 
@@ -117,6 +122,9 @@ type conn struct {
 	client string
 	loud   atomic.Bool // a refusal was logged
 
+	speaksTLS atomic.Bool // a ClientHello has come
+	lingers   atomic.Bool // see Close
+
 	limited atomic.Bool
 	left    atomic.Int64 // bytes that may still be read, where limited
 }
@@ -137,9 +145,34 @@ func (c *conn) Read(p []byte) (int, error) {
 	return n, err
 }
 
+var errNoTLS = errors.New("the client does not speak TLS")
+
+// Write says nothing to a client that does not speak TLS, to which net/http would
+// answer in plain HTTP.
+func (c *conn) Write(p []byte) (int, error) {
+	if !c.speaksTLS.Load() {
+		return 0, errNoTLS
+	}
+	return c.Conn.Write(p)
+}
+
+// lingerTime is how long a stream's client may take to read the end of it.
+const lingerTime = time.Second
+
+// Close ends the connection. One that lingers is read on for a while: what is
+// unread when a socket closes makes it forget what its client has not read.
 func (c *conn) Close() error {
 	c.port.release(c)
-	return c.Conn.Close()
+	tcp, ok := c.Conn.(*net.TCPConn)
+	if !ok || !c.lingers.CompareAndSwap(true, false) || tcp.CloseWrite() != nil {
+		return c.Conn.Close()
+	}
+	_ = tcp.SetReadDeadline(time.Now().Add(lingerTime))
+	go func() {
+		_, _ = io.CopyN(io.Discard, tcp, maxInput)
+		_ = tcp.Close()
+	}()
+	return nil
 }
 
 type connKey struct{}

@@ -36,14 +36,15 @@ import (
 	"github.com/picolet/picolet/kubelet"
 	"github.com/picolet/picolet/kubeletport/staticpod"
 	"github.com/picolet/picolet/link"
+	"github.com/picolet/picolet/netns"
 )
 
 // live is a real control plane, which checks serving certificates, and a Server
-// with the rights of deploy/rbac.yaml and testdata/rbac.yaml alone.
+// with the rights of deploy/rbac.yaml and deploy/kubelet-port.yaml alone.
 type live struct {
 	*controlplane.Cluster
 	dir    string
-	addr   string // of this machine
+	addr   string // of this process; on loopback, the API server refuses to proxy to it
 	admin  *rest.Config
 	client kubernetes.Interface // the administrator's
 	own    *rest.Config         // the gateway's
@@ -66,24 +67,9 @@ func requireControlPlane(t *testing.T) string {
 	return b.Path
 }
 
-// ownAddress is an address of this machine that is not loopback: the API server
-// refuses to proxy to loopback. What is sent to it stays on this machine.
-func ownAddress(t *testing.T) string {
-	t.Helper()
-	addrs, err := net.InterfaceAddrs()
-	must(t, err)
-	for _, a := range addrs {
-		if ip, ok := a.(*net.IPNet); ok && ip.IP.To4() != nil && ip.IP.IsGlobalUnicast() {
-			return ip.IP.String()
-		}
-	}
-	t.Log("this machine has loopback only: nodes/proxy is not tried")
-	return "127.0.0.1"
-}
-
 func startLive(t *testing.T) *live {
 	t.Helper()
-	l := &live{dir: t.TempDir(), addr: ownAddress(t), log: new(syncBuffer), ports: make(map[string]string)}
+	l := &live{dir: t.TempDir(), addr: netns.Address().String(), log: new(syncBuffer), ports: make(map[string]string)}
 	var err error
 	l.Cluster, err = controlplane.Start(t.Context(), controlplane.Options{
 		Binary: requireControlPlane(t), Dir: filepath.Join(l.dir, "plane"), Datastore: controlplane.Memory,
@@ -95,9 +81,7 @@ func startLive(t *testing.T) *live {
 	must(t, err)
 	l.client = kubernetes.NewForConfigOrDie(l.admin)
 	must(t, deploy.Apply(t.Context(), l.admin, deploy.RBAC))
-	rbac, err := os.ReadFile("testdata/rbac.yaml")
-	must(t, err)
-	must(t, deploy.Apply(t.Context(), l.admin, rbac))
+	must(t, deploy.Apply(t.Context(), l.admin, deploy.KubeletPort))
 	token, err := l.client.CoreV1().ServiceAccounts("picolet-system").CreateToken(t.Context(), "picolet-gateway",
 		&authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: ptr.To[int64](3600)}}, metav1.CreateOptions{})
 	must(t, err)

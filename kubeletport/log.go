@@ -8,6 +8,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,13 +20,17 @@ import (
 //	17 2026-02-28T23:59:50.000000Z INFO msg="Node registered" node=pico-1
 //
 // While the board does not know the time of day, the time since its boot stands
-// in its place: +0.250s.
+// in its place: +0.250s. See logCursor.date for what becomes of it.
 type logLine struct {
-	seq  uint64
-	when string    // as written
-	at   time.Time // zero: the board did not know
-	text string    // level, message and fields
+	seq    uint64
+	when   string        // as written
+	at     time.Time     // zero: the board did not know
+	uptime time.Duration // where at is zero
+	text   string        // level, message and fields
 }
+
+// lineTime is how a board writes the time of day.
+const lineTime = "2006-01-02T15:04:05.000000Z07:00"
 
 // parseLogLine reads a line; ok is false for what no kubelet writes.
 func parseLogLine(line string) (l logLine, ok bool) {
@@ -36,12 +41,12 @@ func parseLogLine(line string) (l logLine, ok bool) {
 		return l, false
 	}
 	l = logLine{seq: seq, when: printable(when), text: printable(text)}
-	if !strings.HasPrefix(when, "+") {
-		if l.at, err = time.Parse(time.RFC3339Nano, when); err != nil {
-			return l, false
-		}
+	if uptime, ok := strings.CutPrefix(when, "+"); ok {
+		l.uptime, err = time.ParseDuration(uptime)
+	} else {
+		l.at, err = time.Parse(time.RFC3339Nano, when)
 	}
-	return l, true
+	return l, err == nil
 }
 
 // printable takes out what could steer a terminal: a kubelet writes no control
@@ -57,9 +62,11 @@ func printable(s string) string {
 
 // logCursor reads a board's log record by record.
 type logCursor struct {
-	server *Server
-	port   *port
-	last   logLine // the newest that was read; seq 0: none
+	server  *Server
+	port    *port
+	dated   bool      // the reader needs to know when a line was written
+	last    logLine   // the newest that was read; seq 0: none
+	started time.Time // when the board booted; zero: not known
 }
 
 // next returns the records since the last call. The board is asked for the last
@@ -76,7 +83,7 @@ func (c *logCursor) next(ctx context.Context) ([]logLine, *refusal) {
 	case len(lines) > 0 && lines[0].seq > c.last.seq: // the ring has lost some
 		return c.keep(lines), nil
 	}
-	c.last = logLine{}
+	c.last, c.started = logLine{}, time.Time{}
 	lines, refused = c.read(ctx, 0)
 	return c.keep(lines), refused
 }
@@ -102,7 +109,35 @@ func (c *logCursor) read(ctx context.Context, since uint64) ([]logLine, *refusal
 	if a.code != http.StatusOK || a.rest != nil {
 		return nil, refuse(http.StatusBadGateway, "the board of node %s gives no log: it answered %d with %d bytes or more", c.port.node.Name, a.code, len(a.head))
 	}
-	return parseLog(a.head), nil
+	lines := parseLog(a.head)
+	c.date(ctx, lines)
+	return lines, nil
+}
+
+// date gives the lines from before the board knew the time of day one, if it knows
+// it by now: that of its boot, and the time since then. Else they stay as they are.
+func (c *logCursor) date(ctx context.Context, lines []logLine) {
+	if !c.dated || !slices.ContainsFunc(lines, func(l logLine) bool { return l.at.IsZero() }) {
+		return
+	}
+	if c.started.IsZero() {
+		c.started, _ = c.server.startedOn(ctx, c.port)
+	}
+	if c.started.IsZero() {
+		return
+	}
+	next := time.Time{}
+	for i := len(lines) - 1; i >= 0; i-- {
+		l := &lines[i]
+		if l.at.IsZero() {
+			l.at = c.started.Add(l.uptime)
+			if l.at.After(next) && !next.IsZero() { // the board has set its clock since
+				l.at = next
+			}
+			l.when = l.at.UTC().Format(lineTime)
+		}
+		next = l.at
+	}
 }
 
 func parseLog(text []byte) []logLine {

@@ -45,7 +45,7 @@ func (s *Server) streamLogs(c *call) *refusal {
 	if refused != nil {
 		return refused
 	}
-	cursor := &logCursor{server: s, port: c.port}
+	cursor := &logCursor{server: s, port: c.port, dated: o.Timestamps || o.SinceSeconds != nil || o.SinceTime != nil}
 	lines, refused := cursor.next(c.r.Context())
 	if refused != nil {
 		return refused

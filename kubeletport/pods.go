@@ -4,9 +4,12 @@
 package kubeletport
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strconv"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -28,7 +31,46 @@ func (s *Server) servePods(c *call) *refusal {
 	return nil
 }
 
+// SetPod has the port of a node show another pod than Add was told; nobody may
+// change it from then on. A node that has no port is left alone.
+func (s *Server) SetPod(node string, pod *corev1.Pod) {
+	if p := s.portOfNode(node); p != nil {
+		p.shown.Store(pod)
+	}
+}
+
+// Started asks a node's board since when it runs. The time is zero while the board
+// does not know the time of day.
+func (s *Server) Started(ctx context.Context, node string) (time.Time, error) {
+	p := s.portOfNode(node)
+	if p == nil {
+		return time.Time{}, fmt.Errorf("node %s has no kubelet port here", node)
+	}
+	return s.startedOn(ctx, p)
+}
+
+func (s *Server) startedOn(ctx context.Context, p *port) (time.Time, error) {
+	a, refused := s.ask(ctx, p, boardRequest{method: http.MethodGet, path: "/stats/summary"})
+	if refused != nil {
+		return time.Time{}, refused
+	}
+	defer a.close()
+	var summary struct {
+		Node struct{ StartTime metav1.Time }
+	}
+	if a.code != http.StatusOK || a.rest != nil {
+		return time.Time{}, fmt.Errorf("the board of node %s answered %d to /stats/summary", p.node.Name, a.code)
+	}
+	if err := json.Unmarshal(a.head, &summary); err != nil {
+		return time.Time{}, fmt.Errorf("/stats/summary of node %s cannot be read: %w", p.node.Name, err)
+	}
+	return summary.Node.StartTime.Time, nil
+}
+
 func (p *port) pod() *corev1.Pod {
+	if shown := p.shown.Load(); shown != nil {
+		return shown
+	}
 	if p.node.Pod != nil {
 		return p.node.Pod
 	}

@@ -4,12 +4,11 @@
 package kubeletport
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strconv"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"github.com/picolet/picolet/apistatus"
 )
 
 // A refusal is an answer that the port gives by itself, with its reason. A nil
@@ -54,45 +53,12 @@ func busy(format string, args ...any) *refusal {
 	return r
 }
 
-// reasons maps HTTP codes to the API server's words for them.
-var reasons = map[int]metav1.StatusReason{
-	http.StatusBadRequest:            metav1.StatusReasonBadRequest,
-	http.StatusUnauthorized:          metav1.StatusReasonUnauthorized,
-	http.StatusForbidden:             metav1.StatusReasonForbidden,
-	http.StatusNotFound:              metav1.StatusReasonNotFound,
-	http.StatusMethodNotAllowed:      metav1.StatusReasonMethodNotAllowed,
-	http.StatusRequestEntityTooLarge: metav1.StatusReasonRequestEntityTooLarge,
-	http.StatusUnprocessableEntity:   metav1.StatusReasonInvalid,
-	http.StatusInternalServerError:   metav1.StatusReasonInternalError,
-	http.StatusBadGateway:            metav1.StatusReasonServiceUnavailable,
-	http.StatusServiceUnavailable:    metav1.StatusReasonServiceUnavailable,
-	http.StatusGatewayTimeout:        metav1.StatusReasonTimeout,
-}
-
-// status is the refusal as the API server would say it.
-func (r *refusal) status() *metav1.Status {
-	s := &metav1.Status{
-		TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"},
-		Status:   metav1.StatusFailure,
-		Message:  r.message,
-		Reason:   reasons[r.code],
-		Code:     int32(r.code),
-	}
-	if r.retryAfter > 0 {
-		s.Details = &metav1.StatusDetails{RetryAfterSeconds: int32(r.retryAfter)}
-	}
-	return s
-}
-
 // write answers with the refusal. Errors of the connection are the server's.
 func (r *refusal) write(w http.ResponseWriter) {
 	body, contentType := []byte(r.message), textType
 	if !r.plain {
 		contentType = jsonType
-		var err error
-		if body, err = json.Marshal(r.status()); err != nil {
-			panic(err) // a Status has no field that cannot be marshalled
-		}
+		body = apistatus.Refusal{Code: r.code, Message: r.message, RetryAfter: r.retryAfter}.JSON()
 	}
 	h := w.Header()
 	h.Set("Content-Type", contentType)

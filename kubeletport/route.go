@@ -63,7 +63,7 @@ var routes = map[string]*route{
 	"/livez":            {name: "livez", get: true, subresources: toProxy, params: []string{"verbose"}, serve: (*Server).serveBoard},
 	"/readyz":           {name: "readyz", get: true, subresources: toProxy, params: []string{"verbose"}, serve: (*Server).serveBoard},
 	"/metrics":          {name: "metrics", get: true, subresources: toMetrics, serve: (*Server).serveBoard},
-	"/metrics/resource": {name: "metrics/resource", get: true, subresources: toMetrics, serve: (*Server).serveBoard},
+	"/metrics/resource": {name: "metrics/resource", get: true, subresources: toMetrics, serve: (*Server).serveResource},
 	"/metrics/cadvisor": {name: "metrics/cadvisor", get: true, subresources: toMetrics, serve: (*Server).serveNoMetrics},
 	"/metrics/probes":   {name: "metrics/probes", get: true, subresources: toMetrics, serve: (*Server).serveNoMetrics},
 	"/stats/summary":    {name: "stats/summary", get: true, subresources: toStats, serve: (*Server).serveBoard},

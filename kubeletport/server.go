@@ -173,6 +173,13 @@ func (s *Server) remove(node string) *port {
 	return p
 }
 
+// portOfNode is nil for a node that has none.
+func (s *Server) portOfNode(node string) *port {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.nodes[node]
+}
+
 // count is the number of nodes.
 func (s *Server) count() int {
 	s.mu.Lock()
@@ -180,11 +187,11 @@ func (s *Server) count() int {
 	return len(s.nodes)
 }
 
-// listen opens the port that the node had, or else the first free one of the
+// listen opens the port that the node had, if it is within the range, or else the first free one of the
 // range, beginning at one that depends on the name: so a name mostly gets the
 // same port even where nobody remembers it.
 func (s *Server) listen(n Node) (net.Listener, error) {
-	if n.Port != 0 {
+	if n.Port >= s.config.FirstPort && n.Port <= s.config.LastPort {
 		l, err := s.listenOn(n.Port)
 		if err == nil {
 			return l, nil

@@ -32,6 +32,10 @@ func servingConfig() *tls.Config {
 		NextProtos:             []string{"http/1.1"},
 		ClientAuth:             tls.RequestClientCert,
 		SessionTicketsDisabled: true,
+		GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+			hello.Conn.(*conn).speaksTLS.Store(true)
+			return nil, nil // this one
+		},
 		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 			return hello.Conn.(*conn).port.certs.current()
 		},
