@@ -1,0 +1,92 @@
+// Copyright The picolet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package replica
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/picolet/picolet/api/v1alpha1"
+	"github.com/picolet/picolet/enrolment"
+	"github.com/picolet/picolet/gateway"
+	"github.com/picolet/picolet/link/noise"
+)
+
+// admission lets in whom enrolment lets in.
+type admission struct{ *Replica }
+
+var _ gateway.Admission = admission{}
+
+// Admit implements gateway.Admission. A board that is let in has its kubelet port
+// before it can say anything about its Node.
+func (a admission) Admit(ctx context.Context, n gateway.Newcomer) (gateway.Admitted, error) {
+	hold, err := a.enrolment.Decide(ctx, enrolment.Hello{
+		Key: v1alpha1.Key(n.Key), BoardID: n.Hello.BoardID, NodeName: n.Hello.NodeName,
+		Firmware: n.Hello.Version, JoinToken: n.Hello.JoinToken, Address: n.Address,
+	})
+	if err != nil {
+		return gateway.Admitted{}, told{err}
+	}
+	node := hold.Node()
+	part := gateway.NodePart{Labels: node.Labels, Taints: taints(node.Taints)}
+	if a.ports != nil {
+		a.openPort(ctx, hold, n.Hello.Version, &part)
+	}
+	return gateway.Admitted{
+		Node: node.Name, Context: hold.Context(), Heard: hold.Heard, Release: hold.Release, Reason: endReason, Part: part,
+	}, nil
+}
+
+// webSockets has the API server pass WebSockets on to the kubelet port, where else
+// it would speak SPDY (k8s.io/component-helpers/nodedeclaredfeatures).
+const webSockets = "ExtendWebSocketsToKubelet"
+
+// openPort opens the port of a board's node until its Hold ends. A board comes in
+// without one, too.
+func (a admission) openPort(ctx context.Context, hold *enrolment.Hold, version string, part *gateway.NodePart) {
+	v := &visit{ctx: hold.Context(), node: hold.Node().Name, version: version, address: a.config.Addresses[0].Unmap()}
+	number, err := a.ports.open(ctx, v)
+	if err != nil {
+		a.log.Error("Node has no kubelet port", "node", v.node, "err", err)
+		return
+	}
+	part.Kubelet = netip.AddrPortFrom(v.address, uint16(number))
+	part.Features = []string{webSockets}
+	a.mirrors.add(v)
+	context.AfterFunc(v.ctx, func() {
+		a.mirrors.remove(v)
+		a.ports.close(v)
+	})
+}
+
+// told is a refusal that enrolment has logged.
+type told struct{ error }
+
+func (t told) Is(target error) bool { return target == gateway.ErrTold }
+func (t told) Unwrap() error        { return t.error }
+
+// endReason is what the board is told when its Hold ends.
+func endReason(cause error) noise.Reason {
+	r, ok := errors.AsType[*enrolment.Refusal](cause)
+	switch {
+	case !ok:
+		return noise.EndRevoked
+	case r.Reason == enrolment.TakenOver:
+		return noise.EndReplaced
+	case r.Reason == enrolment.Unavailable:
+		return noise.EndShutdown
+	}
+	return noise.EndRevoked
+}
+
+func taints(decided []v1alpha1.Taint) []corev1.Taint {
+	list := make([]corev1.Taint, 0, len(decided))
+	for _, t := range decided {
+		list = append(list, corev1.Taint{Key: t.Key, Value: t.Value, Effect: t.Effect})
+	}
+	return list
+}
