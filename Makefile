@@ -23,7 +23,7 @@ UNIT     = $$($(GO) list ./... | grep -v -e '/e2e$$' -e '/e2e/')
 
 export KUBERNETES
 .DEFAULT_GOAL := help
-.PHONY: help build run controlplane test test-unit test-controlplane test-firmware test-emulator firmware test-image test-board soak footprint tinygo test-e2e lint vulncheck fuzz bench bench-e2e clean
+.PHONY: help build run controlplane test test-unit test-controlplane test-firmware test-emulator firmware test-image test-board soak footprint tinygo test-tools test-e2e lint generated vulncheck fuzz bench bench-e2e clean
 
 help: ## list the targets
 	@echo 'make TARGET, where TARGET is one of:'
@@ -31,9 +31,9 @@ help: ## list the targets
 	@echo
 	@echo 'KUBERNETES=1.36 selects the other line; ARGS="--nodes 10" goes to "picolet up" in make run.'
 
-build: ## build bin/picolet
+build: ## build bin/picolet, and bin/kubectl-pico: with bin in PATH it is "kubectl pico"
 	@test -e bin/picolet || echo 'Building bin/picolet; the first time takes some minutes'
-	$(GO) build $(JOBS) -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/picolet ./cmd/picolet
+	$(GO) build $(JOBS) -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/ ./cmd/picolet ./cmd/kubectl-pico
 
 controlplane: build ## build the Kubernetes control plane into the user's cache, once (about 10 min)
 	@bin/picolet controlplane build --kubernetes $(KUBERNETES) --source controlplane
@@ -81,10 +81,10 @@ test-image:
 		echo 'tests of the firmware image skipped: TinyGo cannot be built here, see above'; \
 	fi
 
-test-board: controlplane firmware ## all tests of the emulated Pico W, outages, power cuts and hostility too (about 15 min)
+test-board: controlplane firmware test-tools ## all tests of the emulated Pico W, outages, power cuts and hostility too (about 15 min)
 	$(GO) test -count=1 -timeout 1h -run 'PicoW' ./e2e -long
 
-soak: controlplane firmware ## an hour of emulated time on an emulated Pico W: lease, heap, stack (about 10 min)
+soak: controlplane firmware test-tools ## an hour of emulated time on an emulated Pico W: lease, heap, stack (about 10 min)
 	$(GO) test -count=1 -timeout 1h -v -run 'TestPicoWHoldsItsLease' ./e2e -soak 1h -measurement '$(CURDIR)/bin/soak.json'
 
 footprint: soak ## measure the firmware and write docs/footprint.md
@@ -95,16 +95,26 @@ footprint: soak ## measure the firmware and write docs/footprint.md
 tinygo: ## build the TinyGo compiler into the user's cache, once (about 2 min; as root it installs LLVM)
 	cd firmware && $(GO) run ./toolchain
 
-test-e2e: controlplane test-image ## tests against the real control plane, of virtual boards and of the image on an emulated Pico W
+# What the end-to-end tests fetch, they fetch before: they run in a network of their own.
+test-tools:
+	$(GO) run $(JOBS) ./e2e/prepare
+
+test-e2e: controlplane test-image test-tools ## tests against the real control plane, of virtual boards and of the image on an emulated Pico W
 	$(GO) test $(JOBS) -count=1 -timeout 20m -run '$(E2E)' -skip '$(E2E_SKIP)' ./e2e/...
 
-lint: vulncheck ## gofmt, go vet, staticcheck; govulncheck where its database can be reached
+lint: generated vulncheck ## gofmt, go vet, staticcheck, generated files; govulncheck where its database can be reached
 	@bad=$$(gofmt -l .); test -z "$$bad" || { echo "gofmt would change:"; echo "$$bad"; exit 1; }
 	$(GO) vet $(JOBS) ./...
 	$(GO) run $(STATICCHECK) ./...
 	cd firmware && $(GO) vet $(JOBS) ./... && $(GO) run $(STATICCHECK) ./...
 	$(CONTROLPLANE) $(GO) vet $(JOBS) ./...
 	$(CONTROLPLANE) $(GO) run $(STATICCHECK) ./...
+
+# What is generated must be what "go generate" makes.
+generated:
+	@before=$$(git status --porcelain && git diff); \
+	$(GO) generate ./... && after=$$(git status --porcelain && git diff) || exit 1; \
+	test "$$before" = "$$after" || { echo '"go generate ./..." has changed files: commit them'; git status --short; exit 1; }
 
 # go run hides the exit code, by which vulnerabilities differ from having no database.
 vulncheck:

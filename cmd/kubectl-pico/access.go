@@ -15,7 +15,8 @@ import (
 	"github.com/picolet/picolet/enrolment"
 )
 
-// access is which cluster, as whom: the flags of kubectl.
+// access is which cluster, as whom: the flags of kubectl. Help shows those
+// that are used most; kubectl keeps them all for "kubectl options".
 type access struct {
 	rules     *clientcmd.ClientConfigLoadingRules
 	overrides clientcmd.ConfigOverrides
@@ -26,11 +27,19 @@ func newAccess() *access {
 }
 
 func (a *access) addFlags(flags *pflag.FlagSet) {
-	flags.StringVar(&a.rules.ExplicitPath, "kubeconfig", "", "kubeconfig `FILE` (default: that of kubectl)")
+	flags.StringVar(&a.rules.ExplicitPath, "kubeconfig", "", "")
 	clientcmd.BindOverrideFlags(&a.overrides, flags, clientcmd.RecommendedConfigOverrideFlags(""))
-	if f := flags.Lookup("namespace"); f != nil {
-		f.Usage = "namespace of the gateway, where join tokens are (default: " + enrolment.DefaultNamespace + ")"
+	shown := map[string]string{
+		"kubeconfig": "kubeconfig `FILE` (default: that of kubectl)",
+		"context":    "`NAME` of the context in it",
+		"namespace":  "`NAMESPACE` of the gateway, where join tokens are (default: " + enrolment.DefaultNamespace + ")",
 	}
+	flags.VisitAll(func(f *pflag.Flag) {
+		usage, ok := shown[f.Name]
+		if f.Hidden = !ok; ok {
+			f.Usage = usage
+		}
+	})
 }
 
 // cluster is the clients for it.

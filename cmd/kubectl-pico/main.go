@@ -46,7 +46,7 @@ func main() {
 // run returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := newRootCommand()
-	root.SetArgs(args)
+	root.SetArgs(append([]string{}, args...)) // nil would be those of the process
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
@@ -76,6 +76,7 @@ func newRootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "kubectl-pico",
 		Short:         "Let boards into a cluster",
+		Long:          "Let boards into a cluster. It takes the flags of kubectl that say which cluster and\nas whom, see \"kubectl options\".",
 		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl pico"},
 		SilenceErrors: true,
 		SilenceUsage:  true,

@@ -38,7 +38,7 @@ func newTokenCreateCommand(a *access) *cobra.Command {
 		Use:   "create",
 		Short: "Make a join token and print it",
 		Long: `Make a join token and print it, once: the cluster keeps its hash only. Give it to
-boards by "picolet provision".`,
+boards by --join-token-file of "picolet provision" or "picolet node".`,
 		Example: `  kubectl pico token create --uses 10 --ttl 24h --node-names 'pico-*'`,
 		Args:    noNames,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -53,8 +53,8 @@ boards by "picolet provision".`,
 			return a.createToken(c, secret, token)
 		},
 	}
-	c.Flags().IntVar(&t.Uses, "uses", 1, "how many boards it lets in")
-	c.Flags().DurationVar(&ttl, "ttl", 24*time.Hour, "how long it lasts")
+	c.Flags().IntVar(&t.Uses, "uses", 1, "`NUMBER` of boards that it lets in")
+	c.Flags().DurationVar(&ttl, "ttl", 24*time.Hour, "`TIME` that it lasts")
 	c.Flags().StringVar(&t.NodeNames, "node-names", "", "`PATTERN` of the node names that it is for (default: any)")
 	c.Flags().StringToStringVar(&t.Labels, "labels", nil, "`LABELS` of the nodes, as site=north,row=3")
 	return c

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -53,12 +54,12 @@ after it, as if dropped on the board: settings that "picolet provision" has made
 The board finds the Wi-Fi network, the gateway's name or address, and its port as its
 settings name them, whatever they are: they lead to --gateway, and nowhere else. So
 the file for a real board works unchanged. Without settings the network is called
-"picolet", its passphrase is "emulated network", and 10.42.0.1:6080 leads there.
+"picolet", its passphrase is "emulated network", and 10.42.0.1:` + strconv.Itoa(plainPort) + ` leads there.
 
 It needs Node.js 20 and npm; the first run installs the emulator into the user's cache.
 The emulator shows what the image does on models of both chips, written from their
 documentation: it is no board.`,
-		Example: `  picolet emulate picolet-pico-w.uf2 pico-1.uf2 --gateway 127.0.0.1:6080`,
+		Example: `  picolet emulate picolet-pico-w.uf2 pico-1.uf2`,
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usagef("say which image to run; see %q", c.CommandPath()+" --help")
@@ -72,7 +73,7 @@ documentation: it is no board.`,
 	}
 	fs := c.Flags()
 	fs.SortFlags = false
-	fs.StringVar(&f.gateway, "gateway", "127.0.0.1:6080", "`ADDRESS` of the gateway, HOST:PORT")
+	fs.StringVar(&f.gateway, "gateway", loopback, "`ADDRESS` of the gateway, HOST or HOST:PORT (default port: that of the settings)")
 	fs.StringVar(&f.kubeletListen, "kubelet-listen", "", "`ADDRESS` on this machine that leads to the board's port 10250, as 127.0.0.1:10250 (default: none)")
 	fs.StringVar(&f.ssid, "ssid", "", "`NAME` of the emulated Wi-Fi network (default: that of the settings)")
 	fs.StringVar(&f.passphrase, "passphrase", "", "`PASSPHRASE` of the emulated Wi-Fi network, which others on this machine can see (default: that of the settings)")
@@ -82,9 +83,6 @@ documentation: it is no board.`,
 }
 
 func (f *emulateFlags) run(ctx context.Context, files []string, out io.Writer, p *progress) error {
-	if _, _, err := net.SplitHostPort(f.gateway); err != nil {
-		return usagef("--gateway %q: give HOST:PORT", f.gateway)
-	}
 	if f.pace != string(emulator.PaceHost) && f.pace != string(emulator.PaceAnswered) {
 		return usagef("--pace %q: choose host or answered", f.pace)
 	}
@@ -92,7 +90,11 @@ func (f *emulateFlags) run(ctx context.Context, files []string, out io.Writer, p
 	if err != nil {
 		return err
 	}
-	s, err := segment.New(segmentFor(told, f.gateway))
+	network, err := segmentFor(told, f.gateway)
+	if err != nil {
+		return err
+	}
+	s, err := segment.New(network)
 	if err != nil {
 		return err
 	}
@@ -147,28 +149,31 @@ func readFirmware(name string) ([]byte, error) {
 }
 
 // segmentFor is a network in which the gateway of a board's settings leads to
-// target. Without settings it is the default one.
-func segmentFor(told *settings.Settings, target string) segment.Config {
-	c := segment.Config{Logger: slog.Default(), Forward: map[uint16]string{gatewayPort: target}}
-	if told == nil {
-		return c
+// target, HOST or HOST:PORT. Without settings it is the default one.
+func segmentFor(told *settings.Settings, target string) (c segment.Config, err error) {
+	host, port := emulatedGateway, uint16(plainPort)
+	if told != nil {
+		host, port, _ = told.GatewayAddress() // provision.Read has looked
 	}
-	host, port, ok := told.GatewayAddress()
-	if !ok { // not from provision.Read, which has looked
-		return c
+	if _, _, err := net.SplitHostPort(target); err != nil {
+		target = at(target, int(port))
 	}
-	c.Forward = map[uint16]string{port: target}
-	if a, err := netip.ParseAddr(host); err == nil {
+	if h, p, err := net.SplitHostPort(target); err != nil || h == "" || p == "" {
+		return c, usagef("--gateway %q: give HOST or HOST:PORT", target)
+	}
+	c = segment.Config{Logger: slog.Default(), Forward: map[uint16]string{port: target}}
+	switch a, err := netip.ParseAddr(host); {
+	case told == nil:
+	case err == nil:
 		c.Subnet = netip.PrefixFrom(a, emulatedPrefix)
-	} else {
+	default:
 		c.Names = map[string]netip.Addr{strings.ToLower(strings.TrimSuffix(host, ".")): netip.MustParseAddr(emulatedGateway)}
 	}
-	return c
+	return c, nil
 }
 
 const (
 	emulatedGateway = "10.42.0.1"
-	gatewayPort     = 6080
 	kubeletPort     = 10250
 )
 

@@ -18,65 +18,65 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/picolet/picolet/gateway"
+	"github.com/picolet/picolet/replica"
 )
-
-// gatewayFlags are the flags of "picolet gateway".
-type gatewayFlags struct {
-	kubeconfig, listen, admin string
-	allowClusterAdmin         bool
-	nodeNames                 []string
-	log                       *logFlag
-}
 
 func newGatewayCommand() *cobra.Command {
 	var f gatewayFlags
 	c := &cobra.Command{
 		Use:   "gateway",
 		Short: "Let boards into a cluster",
-		Long: `Run the gateway between boards and the API server of a cluster. Boards reach it
-by plain HTTP: run it on a network that you trust. It passes on only what a node
-may do, as that node, with the rights that deploy/rbac.yaml gives it.`,
-		Example: `  kubectl apply -f deploy/rbac.yaml
-  picolet gateway --kubeconfig gateway.kubeconfig`,
+		Long: `Run a gateway between boards and the API server of a cluster. Boards reach it by
+encrypted links, each with a key of its own: an unknown one shows up as a Device
+that waits for "kubectl pico approve". The gateway passes on only what a node may
+do, as that node, and serves each node's kubelet port to the API server, so that
+kubectl logs, exec and top work. Its rights are those of the manifests below.
+
+Two or more gateways may run side by side: a board may be on any of them.`,
+		Example: `  kubectl apply -f deploy/rbac.yaml -f deploy/picolet.dev_devices.yaml \
+    -f deploy/enrolment.yaml -f deploy/kubelet-port.yaml
+  picolet gateway --kubeconfig gateway.kubeconfig
+  picolet gateway key`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return runGateway(c.Context(), f, f.log.logger(c.ErrOrStderr()))
+			return runGateway(c.Context(), &f, f.log.logger(c.ErrOrStderr()))
 		},
 	}
-	c.Flags().StringVar(&f.kubeconfig, "kubeconfig", "", "kubeconfig `FILE` of the gateway's own identity (default: that of the pod it runs in)")
-	c.Flags().StringVar(&f.listen, "listen", ":6080", "`ADDRESS` that boards reach the gateway at")
-	c.Flags().StringVar(&f.admin, "admin-listen", "127.0.0.1:6081", "`ADDRESS` of the gateway's own /healthz, /readyz and /metrics")
-	c.Flags().StringSliceVar(&f.nodeNames, "node-names", nil, "`PATTERNS` of node names that boards may take, as pico-*; needed where the cluster has other nodes (default: any)")
-	c.Flags().BoolVar(&f.allowClusterAdmin, "allow-cluster-admin", false, "run even with the rights of a cluster administrator; never do that on a cluster of worth")
+	f.register(c.Flags())
 	f.log = addLogFlag(c, slog.LevelInfo)
+	c.AddCommand(newGatewayKeyCommand())
 	return c
 }
 
-func runGateway(ctx context.Context, f gatewayFlags, log *slog.Logger) error {
-	config, err := gatewayIdentity(f.kubeconfig)
+func runGateway(ctx context.Context, f *gatewayFlags, log *slog.Logger) error {
+	if err := f.check(); err != nil {
+		return err
+	}
+	kubernetes, err := gatewayIdentity(f.kubeconfig)
 	if err != nil {
 		return err
 	}
-	g, err := gateway.New(gateway.Config{
-		Kubernetes: config, Logger: log, AllowClusterAdmin: f.allowClusterAdmin, NodeNames: f.nodeNames,
-	})
+	config, err := f.config(kubernetes)
 	if err != nil {
 		return err
 	}
-	boards, err := listen("listen", f.listen)
+	config.Logger = log
+	r, err := replica.New(config)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = boards.Close() }()
-	admin, err := listen("admin-listen", f.admin)
+	doors, err := f.open()
+	defer doors.close()
 	if err != nil {
 		return err
 	}
-	defer func() { _ = admin.Close() }()
-	if err := preflight(ctx, g, config.Host); err != nil {
+	if err := preflight(ctx, r, kubernetes.Host); err != nil {
 		return interrupted(ctx, err)
 	}
-	return serveGateway(ctx, g, boards, admin)
+	if err := tellBoards(ctx, r, &doors, config); err != nil {
+		return interrupted(ctx, err)
+	}
+	return doors.serve(ctx, r)
 }
 
 // gatewayIdentity reads a kubeconfig, or what a pod is given.
@@ -96,8 +96,8 @@ func gatewayIdentity(kubeconfig string) (*rest.Config, error) {
 }
 
 // preflight checks the gateway's rights and says what to do about them.
-func preflight(ctx context.Context, g *gateway.Gateway, host string) error {
-	err := g.Preflight(ctx)
+func preflight(ctx context.Context, r *replica.Replica, host string) error {
+	err := r.Preflight(ctx)
 	switch {
 	case err == nil:
 		return nil
@@ -109,27 +109,55 @@ func preflight(ctx context.Context, g *gateway.Gateway, host string) error {
 	return fmt.Errorf("the API server at %s cannot be asked; check that it runs and that --kubeconfig names it: %w", host, err)
 }
 
-// serveGateway serves boards and, where it is not nil, the admin address,
-// until ctx ends.
-func serveGateway(ctx context.Context, g *gateway.Gateway, boards, admin net.Listener) error {
+// tellBoards logs how boards reach the gateway, and what it warns of.
+func tellBoards(ctx context.Context, r *replica.Replica, d *doors, c replica.Config) error {
+	log := c.Logger
+	if d.insecure != nil && len(c.InsecureBoards) == 0 && len(c.NodeNames) == 0 {
+		log.Warn("Anyone on this network can be any board by plain HTTP; bound the names by --node-names, or the boards by --insecure-board", "address", d.insecure.Addr().String())
+	}
+	if d.links == nil {
+		return nil
+	}
+	key, err := r.PublicKey(ctx)
+	if err != nil {
+		return fmt.Errorf("key of the gateway: %w", err)
+	}
+	port := d.links.Addr().(*net.TCPAddr).Port
+	log.Info("Boards are provisioned with the gateway's public key", "publicKey", publicKeyText(key),
+		"command", fmt.Sprintf("picolet provision --gateway-key %s --gateway HOST:%d", publicKeyText(key), port))
+	if len(c.Addresses) > 0 {
+		log.Info("The API server reaches kubelet ports here", "addresses", c.Addresses, "first", c.FirstPort, "last", c.LastPort)
+	}
+	return nil
+}
+
+// doors are where a gateway listens. Each but admin may be nil.
+type doors struct{ links, insecure, admin net.Listener }
+
+func (d *doors) close() {
+	for _, l := range []net.Listener{d.links, d.insecure, d.admin} {
+		if l != nil {
+			_ = l.Close()
+		}
+	}
+}
+
+// serve serves boards and the admin address until ctx ends.
+func (d *doors) serve(ctx context.Context, r *replica.Replica) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	served := make(chan error, 1)
 	go func() {
 		defer cancel()
-		served <- serveAdmin(ctx, g, admin)
+		served <- serveAdmin(ctx, r.AdminHandler(), d.admin)
 	}()
-	err := g.Serve(ctx, boards)
+	err := r.Serve(ctx, d.links, d.insecure)
 	cancel()
 	return cmp.Or(err, <-served)
 }
 
-func serveAdmin(ctx context.Context, g *gateway.Gateway, l net.Listener) error {
-	if l == nil {
-		<-ctx.Done()
-		return nil
-	}
-	s := &http.Server{Handler: g.AdminHandler(), ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second}
+func serveAdmin(ctx context.Context, h http.Handler, l net.Listener) error {
+	s := &http.Server{Handler: h, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second}
 	context.AfterFunc(ctx, func() { _ = s.Close() })
 	if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("admin address: %w", err)
@@ -144,4 +172,12 @@ func listen(flag, addr string) (net.Listener, error) {
 		return nil, fmt.Errorf("cannot listen on %s, choose another address by --%s: %w", addr, flag, err)
 	}
 	return l, nil
+}
+
+// listenOptional is listen, but for no address.
+func listenOptional(flag, addr string) (net.Listener, error) {
+	if addr == "" {
+		return nil, nil
+	}
+	return listen(flag, addr)
 }

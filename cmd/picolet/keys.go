@@ -19,9 +19,15 @@ import (
 // publicKeyText is a public key as people copy it.
 func publicKeyText(k noise.PublicKey) string { return base64.StdEncoding.EncodeToString(k[:]) }
 
+// ownKey is a key pair that is kept in a file.
+type ownKey struct {
+	noise.Key
+	private [noise.KeySize]byte
+}
+
 // keyFile reads the private key in a file, or makes one and writes it there, for its
 // owner alone to read. made tells which.
-func keyFile(path string) (key noise.Key, made bool, err error) {
+func keyFile(path string) (key ownKey, made bool, err error) {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -36,9 +42,8 @@ func keyFile(path string) (key noise.Key, made bool, err error) {
 	if err != nil {
 		return key, false, err
 	}
-	private, err := provision.ParseKey(text)
-	if err == nil {
-		key, err = noise.NewKey(private)
+	if key.private, err = provision.ParseKey(text); err == nil {
+		key.Key, err = noise.NewKey(key.private)
 	}
 	if err != nil {
 		return key, false, fmt.Errorf("%s holds no private key: %w", path, err)
@@ -46,16 +51,14 @@ func keyFile(path string) (key noise.Key, made bool, err error) {
 	return key, false, nil
 }
 
-func makeKeyFile(path string) (noise.Key, error) {
-	private, err := noise.GenerateKey(rand.Reader)
-	if err != nil {
-		return noise.Key{}, err
+func makeKeyFile(path string) (key ownKey, err error) {
+	if key.private, err = noise.GenerateKey(rand.Reader); err != nil {
+		return key, err
 	}
-	key, err := noise.NewKey(private)
-	if err != nil {
-		return noise.Key{}, err
+	if key.Key, err = noise.NewKey(key.private); err != nil {
+		return key, err
 	}
-	return key, writeSecret(path, base64.StdEncoding.EncodeToString(private[:])+"\n")
+	return key, writeSecret(path, base64.StdEncoding.EncodeToString(key.private[:])+"\n")
 }
 
 // parsePublicKey reads the key that a flag gives.

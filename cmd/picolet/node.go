@@ -38,7 +38,7 @@ func newNodeCommand() *cobra.Command {
 the cluster through a gateway (by an encrypted link with --gateway-key, else by
 plain HTTP), or straight at the API server (TLS, with a token or a client
 certificate of user system:node:NAME).`,
-		Example: `  picolet node --name attic --gateway 192.168.1.10:6080
+		Example: `  picolet node --name attic --gateway 192.168.1.10 --gateway-key $(picolet gateway key)
   picolet node --name attic --server https://192.168.1.10:6443 --ca-file ca.crt --token-file token`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {

@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -43,7 +44,7 @@ type nodeFlags struct {
 func (f *nodeFlags) register(fs *pflag.FlagSet) {
 	fs.SortFlags = false
 	fs.StringVar(&f.name, "name", "", "`NAME` of the node, as attic or pico-1; required")
-	fs.StringVar(&f.gateway, "gateway", "", "`HOST:PORT` of a picolet gateway, or of kubectl proxy")
+	fs.StringVar(&f.gateway, "gateway", "", "`HOST:PORT` of a picolet gateway, or of kubectl proxy (default port: "+strconv.Itoa(linkPort)+" with --gateway-key, else "+strconv.Itoa(plainPort)+")")
 	fs.StringVar(&f.gatewayKey, "gateway-key", "", "public `KEY` of the gateway: reach it by an encrypted link, without an open port (default: plain HTTP)")
 	fs.StringVar(&f.keyFile, "key-file", "", "`FILE` with the node's private key for --gateway-key, made if it is missing (default: key in --dir)")
 	fs.StringVar(&f.joinTokenFile, "join-token-file", "", "`FILE` with the token that lets the node enrol at the gateway")
@@ -76,7 +77,7 @@ type upstream struct {
 func (f *nodeFlags) upstream() (*upstream, error) {
 	switch {
 	case (f.gateway == "") == (f.server == ""):
-		return nil, usagef("say where the cluster is: either --gateway HOST:6080 or --server https://HOST:6443")
+		return nil, usagef("say where the cluster is: either --gateway HOST or --server https://HOST:6443")
 	case f.gateway != "":
 		return f.gatewayUpstream()
 	}
@@ -87,10 +88,11 @@ func (f *nodeFlags) gatewayUpstream() (*upstream, error) {
 	if f.tokenFile+f.clientCert+f.clientKey+f.caFile != "" {
 		return nil, usagef("--token-file, --client-cert, --client-key and --ca-file go with --server: a gateway is plain HTTP and takes no secret")
 	}
-	if host, port, err := net.SplitHostPort(f.gateway); err != nil || host == "" || port == "" {
-		return nil, usagef("--gateway %q: give HOST:PORT, as 192.168.1.10:6080", f.gateway)
+	address := gatewayAddress(f.gateway, f.gatewayKey != "")
+	if host, port, err := net.SplitHostPort(address); err != nil || host == "" || port == "" {
+		return nil, usagef("--gateway %q: give HOST or HOST:PORT, as 192.168.1.10", f.gateway)
 	}
-	return &upstream{flag: "--gateway", host: f.gateway, dialer: link.TCP(f.gateway)}, nil
+	return &upstream{flag: "--gateway", host: address, dialer: link.TCP(address)}, nil
 }
 
 func (f *nodeFlags) serverUpstream() (*upstream, error) {

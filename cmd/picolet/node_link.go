@@ -53,7 +53,7 @@ func (f *nodeFlags) linkConfig(log *slog.Logger) (c linked.Config, err error) {
 		log.Info("Made the node's key: the gateway must let it in", "file", path)
 	}
 	log.Info("Node has a key", "publicKey", publicKeyText(key.Public), "device", gateway.Fingerprint(key.Public))
-	c.Key, c.Random = key, rand.Reader
+	c.Key, c.Random = key.Key, rand.Reader
 	c.Hello = noise.Hello{NodeName: f.name, Version: node.RuntimeVersion}
 	c.Hello.JoinToken, err = optionalSecret("join-token-file", f.joinTokenFile)
 	return c, err

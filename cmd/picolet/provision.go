@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -44,11 +45,13 @@ the flags that describe a board, of secrets without "-file". A cell that is
 empty, or a column that is missing, is taken from the flag. If a line is wrong,
 nothing is written.
 
-With --gateway-key the board comes by an encrypted link. It makes its own key at
-its first boot, and keeps it until it is provisioned again; with --make-key it is
-made here, and its public key is printed.`,
-		Example: `  picolet provision --node-name pico-1 --ssid home --passphrase-file wifi.txt --gateway 192.168.1.10:6080
-  picolet provision --csv boards.csv --dir out --gateway 192.168.1.10:6080
+With --gateway-key the board comes by an encrypted link; "picolet gateway key"
+prints the key. The board makes its own key at its first boot, and keeps it until it
+is provisioned again; with --make-key it is made here, and its public key is printed.
+The port of --gateway may be left out: it is ` + strconv.Itoa(linkPort) + ` then, or ` + strconv.Itoa(plainPort) + ` without --gateway-key.`,
+		Example: `  KEY=$(picolet gateway key)
+  picolet provision --node-name pico-1 --ssid home --passphrase-file wifi.txt --gateway 192.168.1.10 --gateway-key $KEY
+  picolet provision --csv boards.csv --dir out --gateway 192.168.1.10 --gateway-key $KEY
   picolet provision --read pico-1.uf2
 
   $ cat boards.csv

@@ -16,8 +16,8 @@ import (
 const firstScreen = `picolet makes microcontrollers nodes of a Kubernetes cluster.
 
   picolet up                                    a cluster with three virtual boards, on this machine
-  picolet node --name NAME --gateway HOST:6080  make this machine a node
   picolet gateway --kubeconfig FILE             let boards into a cluster that is there
+  picolet node --name NAME --gateway HOST       make this machine a node
 
 "picolet COMMAND --help" tells what a command can do, "picolet help" what commands there are.
 `
@@ -34,7 +34,6 @@ func newRootCommand() *cobra.Command {
 			return err
 		},
 	}
-	root.SuggestionsMinimumDistance = 2
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usagef("%v; see %q", err, c.CommandPath()+" --help")
@@ -51,6 +50,7 @@ func noArguments(c *cobra.Command, args []string) error {
 	if !c.HasSubCommands() {
 		return usagef("%s takes flags only, got %q; see %q", c.CommandPath(), args[0], c.CommandPath()+" --help")
 	}
+	c.SuggestionsMinimumDistance = 2
 	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
 		return usagef("there is no command %q; did you mean %q?", args[0], c.CommandPath()+" "+near[0])
 	}

@@ -18,28 +18,26 @@ import (
 
 	"github.com/spf13/cobra"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/picolet/picolet/cluster"
 	"github.com/picolet/picolet/fleet"
-	"github.com/picolet/picolet/gateway"
 )
 
 // Bounds of "picolet up".
 const (
-	maxNodes    = 500
-	upSpace     = 64 << 20 // bytes that a new cluster needs on disk
-	readyTime   = time.Minute
-	stopTime    = 9 * time.Second
-	rightsTime  = 20 * time.Second // until new roles are in force
-	nodeAddress = "127.0.0.1"
+	maxNodes   = 500
+	upSpace    = 64 << 20 // bytes that a new cluster needs on disk
+	readyTime  = time.Minute
+	stopTime   = 9 * time.Second
+	rightsTime = 20 * time.Second // until new roles are in force
 )
 
 // upFlags are the flags of "picolet up".
 type upFlags struct {
 	dir, kubernetes, datastore, source string
-	gatewayListen                      string
+	gatewayListen, insecureListen      string
+	address                            string
 	port, nodes, emulate               int
 	image                              string
 	namePrefix, os, arch               string
@@ -53,10 +51,17 @@ func newUpCommand() *cobra.Command {
 		Short: "Start a Kubernetes cluster with virtual boards on this machine",
 		Long: `Start a Kubernetes control plane, a gateway and virtual Raspberry Pi Pico W boards
 in one go, and show how to look at them. Ctrl-C ends everything; the cluster's state
-is kept in --dir and comes back with the next "picolet up".`,
+is kept in --dir and comes back with the next "picolet up".
+
+Each board has a key of its own, in --dir, and comes to the gateway by an encrypted
+link. These boards are let in at once; others wait for "kubectl pico approve".
+
+The nodes' kubelet ports are opened at --address, for who may use them by Kubernetes'
+own rules, so that kubectl logs and exec work.`,
 		Example: `  picolet up
   picolet up --nodes 10 --dir /tmp/trial
-  picolet up --emulate 1`,
+  picolet up --emulate 1
+  picolet up --gateway-listen ` + at("0.0.0.0", linkPort) + `   # let other boards in`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			u := &up{upFlags: f, progress: newProgress(c.ErrOrStderr()), out: c.OutOrStdout(), log: f.log.logger(c.ErrOrStderr())}
@@ -73,7 +78,9 @@ is kept in --dir and comes back with the next "picolet up".`,
 	fs.StringVar(&f.datastore, "datastore", "sqlite", "`STORE` of the cluster: sqlite is kept in --dir, memory is lost at the end")
 	fs.StringVar(&f.source, "source", "", "`DIRECTORY` with the control plane's sources, where it must be built (default: ./controlplane)")
 	fs.IntVar(&f.port, "port", 0, "TCP `PORT` of the API server (default: that of last time, or a free one)")
-	fs.StringVar(&f.gatewayListen, "gateway-listen", "127.0.0.1:6080", "`ADDRESS` of the gateway, plain HTTP; let boards in by 0.0.0.0:6080 on networks that you trust")
+	fs.StringVar(&f.gatewayListen, "gateway-listen", at(loopback, linkPort), "`ADDRESS` of the gateway for encrypted links; "+at("0.0.0.0", linkPort)+" for boards on other machines")
+	fs.StringVar(&f.insecureListen, "insecure-listen", "", "`ADDRESS` of the gateway for any board by plain HTTP, as "+at(loopback, plainPort)+"; only on networks that you trust (default: none)")
+	fs.StringVar(&f.address, "address", "", "`IP` address of this machine for the nodes' kubelet ports (default: that by which it reaches other networks, else "+loopback+")")
 	fs.StringVar(&f.namePrefix, "name-prefix", "pico", "`PREFIX` of the boards' names: pico makes pico-1, pico-2, …")
 	fs.StringVar(&f.os, "os", "linux", "`VALUE` of the boards' label kubernetes.io/os")
 	fs.StringVar(&f.arch, "arch", "arm", "`VALUE` of the boards' label kubernetes.io/arch")
@@ -97,6 +104,11 @@ func (f *upFlags) check() error {
 		return usagef("--datastore %q: choose sqlite or memory", f.datastore)
 	case f.port < 0 || f.port > 65535:
 		return usagef("--port %d: choose 1 to 65535, or 0 for a free one", f.port)
+	case f.gatewayListen == "":
+		return usagef("--gateway-listen is empty: give an address, as %s", at(loopback, linkPort))
+	}
+	if _, err := f.kubeletAddress(); err != nil {
+		return err
 	}
 	n := nodeFlags{name: f.boardName(max(f.nodes, 1)), board: "virtual", os: f.os, arch: f.arch, reportFrequency: statusFrequency}
 	if _, err := n.kubeletConfig(&upstream{host: f.gatewayListen}); err != nil {
@@ -113,7 +125,8 @@ type up struct {
 	progress *progress
 	out      io.Writer
 	log      *slog.Logger
-	boards   []upBoard
+	doors    doors
+	boards   []*upBoard
 	firmware []byte // what emulated boards run
 }
 
@@ -132,17 +145,16 @@ func (u *up) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer unlock()
-	boards, err := listen("gateway-listen", u.gatewayListen)
-	if err != nil {
+	defer u.doors.close()
+	if err := u.openDoors(); err != nil {
 		return err
 	}
-	defer func() { _ = boards.Close() }()
 	plane, err := u.startControlPlane(ctx)
 	if err != nil {
 		return interrupted(ctx, err)
 	}
 	defer context.AfterFunc(ctx, func() { u.progress.printf("Stopping; the state stays in %s", u.dir) })()
-	err = u.runCluster(ctx, plane, boards)
+	err = u.runCluster(ctx, plane)
 	stopping, cancel := context.WithTimeout(context.Background(), stopTime)
 	defer cancel()
 	return errors.Join(interrupted(ctx, err), plane.Stop(stopping))
@@ -168,56 +180,69 @@ func (u *up) prepareDir() (err error) {
 	return makeWritable(u.dir, upSpace)
 }
 
+func (u *up) openDoors() (err error) {
+	if u.doors.links, err = listen("gateway-listen", u.gatewayListen); err != nil {
+		return err
+	}
+	if u.doors.insecure, err = listenOptional("insecure-listen", u.insecureListen); err != nil {
+		return err
+	}
+	if u.doors.admin, err = net.Listen("tcp", at(loopback, 0)); err != nil {
+		return fmt.Errorf("admin address of the gateway: %w", err)
+	}
+	return nil
+}
+
 // runCluster runs the gateway and the boards before a control plane, until ctx
 // ends or one of them does. Boards end before the gateway.
-func (u *up) runCluster(ctx context.Context, plane *cluster.Cluster, l net.Listener) error {
-	config, err := clientcmd.BuildConfigFromFlags("", plane.AdminKubeconfig())
+func (u *up) runCluster(ctx context.Context, plane *cluster.Cluster) error {
+	admin, err := clientcmd.BuildConfigFromFlags("", plane.AdminKubeconfig())
 	if err != nil {
 		return fmt.Errorf("kubeconfig of the control plane: %w", err)
 	}
-	client, err := kubernetes.NewForConfig(config)
+	admin.QPS = -1 // nobody else asks this API server
+	client, err := kubernetes.NewForConfig(admin)
 	if err != nil {
 		return fmt.Errorf("client of the API server: %w", err)
 	}
-	identity, err := u.makeAccess(ctx, config, client)
+	identity, err := u.makeAccess(ctx, admin, client)
 	if err != nil {
 		return err
 	}
-	g, err := u.makeGateway(ctx, identity)
+	r, key, err := u.makeGateway(ctx, identity)
 	if err != nil {
 		return err
 	}
-	network, emulated, err := u.makeEmulated(ctx, client, l.Addr())
+	if err := u.makeBoards(ctx, admin); err != nil {
+		return err
+	}
+	network, emulated, err := u.makeEmulated(ctx, client, key)
 	if err != nil {
 		return err
 	}
-	nodes, err := u.makeBoards(l.Addr().String())
+	virtual, err := u.makeVirtual(key)
 	if err != nil {
 		return err
-	}
-	admin, err := net.Listen("tcp", net.JoinHostPort(nodeAddress, "0"))
-	if err != nil {
-		return fmt.Errorf("admin address of the gateway: %w", err)
 	}
 	return runInOrder(ctx, []part{
 		{"the control plane", func(ctx context.Context) error { return watchControlPlane(ctx, plane) }},
 		{"the gateway's token", func(ctx context.Context) error { return u.keepToken(ctx, client) }},
-		{"the gateway", func(ctx context.Context) error { return serveGateway(ctx, g, l, admin) }},
-		{"a board", func(ctx context.Context) error { return u.runBoards(ctx, nodes, l.Addr(), admin.Addr()) }},
+		{"the gateway", func(ctx context.Context) error { return u.doors.serve(ctx, r) }},
+		{"a board", func(ctx context.Context) error { return u.runBoards(ctx, virtual) }},
 		{"an emulated board", func(ctx context.Context) error { return u.runEmulated(ctx, network, emulated) }},
-		{"the nodes", func(ctx context.Context) error { return u.welcome(ctx, client, plane) }},
+		{"the nodes", func(ctx context.Context) error { return u.welcome(ctx, client, plane, key) }},
 	})
 }
 
 // runBoards runs the boards once the gateway is ready: before, it would tell
 // them to come back later.
-func (u *up) runBoards(ctx context.Context, nodes []*fleet.Node, gateway, admin net.Addr) error {
-	for !isOK(ctx, "http://"+admin.String()+"/readyz") {
+func (u *up) runBoards(ctx context.Context, nodes []*fleet.Node) error {
+	for !isOK(ctx, "http://"+u.doors.admin.Addr().String()+"/readyz") {
 		if !pause(ctx, 20*time.Millisecond) {
 			return nil
 		}
 	}
-	u.progress.printf("Gateway is ready at %s, its metrics at http://%s/metrics", gateway, admin)
+	u.progress.printf("Gateway is ready at %s, its metrics at http://%s/metrics", u.doors.links.Addr(), u.doors.admin.Addr())
 	return fleet.Run(ctx, nodes...)
 }
 
@@ -232,23 +257,6 @@ func isOK(ctx context.Context, url string) bool {
 	}
 	_ = answer.Body.Close()
 	return answer.StatusCode == http.StatusOK
-}
-
-// makeGateway makes the gateway under its own identity, and waits for its
-// rights.
-func (u *up) makeGateway(ctx context.Context, identity *rest.Config) (*gateway.Gateway, error) {
-	g, err := gateway.New(gateway.Config{Kubernetes: identity, Logger: u.log})
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, rightsTime)
-	defer cancel()
-	for err = g.Preflight(ctx); err != nil; err = g.Preflight(ctx) {
-		if !pause(ctx, 200*time.Millisecond) {
-			return nil, err
-		}
-	}
-	return g, nil
 }
 
 // part is one of the things that run at the same time.

@@ -34,8 +34,10 @@ const (
 // makeAccess gives the gateway its roles and a token, and boards their
 // ConfigMap, with the admin's rights. It returns the gateway's identity.
 func (u *up) makeAccess(ctx context.Context, admin *rest.Config, client kubernetes.Interface) (*rest.Config, error) {
-	if err := deploy.Apply(ctx, admin, deploy.RBAC); err != nil {
-		return nil, err
+	for _, manifests := range [][]byte{deploy.Devices, deploy.RBAC, deploy.Enrolment, deploy.KubeletPort} {
+		if err := deploy.Apply(ctx, admin, manifests); err != nil {
+			return nil, err
+		}
 	}
 	if err := createExample(ctx, client); err != nil {
 		return nil, err

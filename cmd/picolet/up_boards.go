@@ -5,10 +5,9 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
-	"net"
-	"os/exec"
-	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,21 +18,19 @@ import (
 	"github.com/picolet/picolet/cluster"
 	"github.com/picolet/picolet/fleet"
 	"github.com/picolet/picolet/kubelet"
+	"github.com/picolet/picolet/kubelet/node"
+	"github.com/picolet/picolet/kubeletport/staticpod"
 	"github.com/picolet/picolet/link"
+	"github.com/picolet/picolet/link/noise"
+	"github.com/picolet/picolet/linked"
 )
 
-// upBoard is one of the boards that "picolet up" runs.
-type upBoard struct {
-	name       string
-	isThisBoot func(bootID string) bool
-	port       string // address of the kubelet port
-}
-
-// makeBoards makes the virtual boards; nothing runs yet.
-func (u *up) makeBoards(gateway string) ([]*fleet.Node, error) {
-	nodes := make([]*fleet.Node, 0, u.nodes-u.emulate)
-	for i := u.emulate; i < u.nodes; i++ {
-		n, err := u.makeBoard(u.boardName(i+1), gateway)
+// makeVirtual makes the virtual boards, which are those behind the emulated ones;
+// nothing runs yet.
+func (u *up) makeVirtual(gatewayKey noise.PublicKey) ([]*fleet.Node, error) {
+	var nodes []*fleet.Node
+	for _, b := range u.boards[u.emulate:] {
+		n, err := u.makeBoard(b, gatewayKey)
 		if err != nil {
 			return nil, err
 		}
@@ -42,37 +39,38 @@ func (u *up) makeBoards(gateway string) ([]*fleet.Node, error) {
 	return nodes, nil
 }
 
-func (u *up) makeBoard(name, gateway string) (*fleet.Node, error) {
-	h, err := openVirtual(name, filepath.Join(u.dir, "boards", name))
+func (u *up) makeBoard(b *upBoard, gatewayKey noise.PublicKey) (*fleet.Node, error) {
+	h, err := openVirtual(b.name, b.dir)
 	if err != nil {
 		return nil, err
 	}
-	l, err := net.Listen("tcp", net.JoinHostPort(nodeAddress, "0"))
-	if err != nil {
-		return nil, fmt.Errorf("kubelet port of %s: %w", name, err)
-	}
-	isThisBoot := func(id string) bool { return id == h.facts().Facts.BootID }
-	u.boards = append(u.boards, upBoard{name, isThisBoot, l.Addr().String()})
+	b.isThisBoot = func(id string) bool { return id == h.facts().Facts.BootID }
+	gateway := reachable(u.doors.links.Addr())
 	config := kubelet.Config{
-		NodeName: name, Host: gateway, Version: kubeletVersions[u.kubernetes], OS: u.os, Arch: u.arch,
-		Address: nodeAddress, Port: l.Addr().(*net.TCPAddr).Port,
+		NodeName: b.name, Host: gateway, Version: kubeletVersions[u.kubernetes], OS: u.os, Arch: u.arch,
+	}
+	over := linked.Config{
+		Key: b.key.Key, GatewayKey: gatewayKey, Random: rand.Reader, Hello: noise.Hello{NodeName: b.name, Version: node.RuntimeVersion},
 	}
 	return fleet.NewNode(fleet.Options{
-		Name:         name,
-		Boot:         fleet.Machine(h.configure(config)),
-		Dialer:       link.TCP(gateway),
-		Listener:     l,
-		FixedAddress: true,
-		Log:          u.log,
+		Name:   b.name,
+		Boot:   overLink(over, h.configure(config)),
+		Dialer: link.TCP(gateway),
+		Log:    u.log,
 	})
 }
 
-// welcome waits until all boards are Ready and says what to do with them.
-func (u *up) welcome(ctx context.Context, client kubernetes.Interface, plane *cluster.Cluster) error {
+// welcome waits until all boards that are let in are Ready and says what to do
+// with them.
+func (u *up) welcome(ctx context.Context, client kubernetes.Interface, plane *cluster.Cluster, key noise.PublicKey) error {
 	limit := readyTime + time.Duration(u.nodes)*200*time.Millisecond + time.Duration(u.emulate)*emulatedReadyTime
 	waiting, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	missing := u.boards
+	in, out := u.lettingIn()
+	for _, b := range out {
+		u.progress.printf("%s %s", b.name, b.keptOut)
+	}
+	missing := in
 	for len(missing) > 0 {
 		missing = u.notReady(waiting, client, missing)
 		if len(missing) > 0 && !pause(waiting, 200*time.Millisecond) {
@@ -83,30 +81,62 @@ func (u *up) welcome(ctx context.Context, client kubernetes.Interface, plane *cl
 	if err != nil {
 		return fmt.Errorf("version of the API server: %w", err)
 	}
-	_, err = fmt.Fprint(u.out, u.message(plane, server.GitVersion))
+	_, err = fmt.Fprint(u.out, u.message(plane, server.GitVersion, in, key))
 	return err
 }
 
-// notReady returns those of boards that are not Ready since their last boot.
-func (u *up) notReady(ctx context.Context, client kubernetes.Interface, boards []upBoard) (missing []upBoard) {
+// lettingIn divides the boards into those that are let in and others.
+func (u *up) lettingIn() (in, out []*upBoard) {
+	for _, b := range u.boards {
+		if b.keptOut == "" {
+			in = append(in, b)
+		} else {
+			out = append(out, b)
+		}
+	}
+	return in, out
+}
+
+// notReady returns those of boards that are not Ready since their last boot, or
+// whose pod kubectl could not reach yet.
+func (u *up) notReady(ctx context.Context, client kubernetes.Interface, boards []*upBoard) (missing []*upBoard) {
 	list, err := client.CoreV1().Nodes().List(ctx, metav1.ListOptions{ResourceVersion: "0"})
 	if err != nil {
 		return boards
 	}
-	ready := map[string]string{}
+	pods, err := client.CoreV1().Pods(staticpod.Namespace).List(ctx, metav1.ListOptions{ResourceVersion: "0"})
+	if err != nil {
+		return boards
+	}
+	ready := map[string]*corev1.Node{}
 	for i := range list.Items {
-		if n := &list.Items[i]; isReady(n) {
-			ready[n.Name] = n.Status.NodeInfo.BootID
+		if n := &list.Items[i]; isReady(n) && slices.ContainsFunc(pods.Items, func(p corev1.Pod) bool { return isRunningOn(&p, n) }) {
+			ready[n.Name] = n
 		}
 	}
 	for _, b := range boards {
-		if id := ready[b.name]; id != "" && b.isThisBoot(id) {
-			u.progress.printf("%s is Ready, kubelet port %s", b.name, b.port)
+		if n := ready[b.name]; n != nil && b.isThisBoot(n.Status.NodeInfo.BootID) {
+			u.progress.printf("%s is Ready, kubelet port %s", b.name, kubeletAddressOf(n))
 		} else {
 			missing = append(missing, b)
 		}
 	}
 	return missing
+}
+
+// isRunningOn tells whether p stands for the firmware of n.
+func isRunningOn(p *corev1.Pod, n *corev1.Node) bool {
+	return p.Spec.NodeName == n.Name && p.Name == staticpod.Name(n.Name) && p.Status.Phase == corev1.PodRunning
+}
+
+// kubeletAddressOf is where the API server reaches the kubelet of n.
+func kubeletAddressOf(n *corev1.Node) string {
+	for _, a := range n.Status.Addresses {
+		if a.Type == corev1.NodeInternalIP {
+			return at(a.Address, int(n.Status.DaemonEndpoints.KubeletEndpoint.Port))
+		}
+	}
+	return "unknown"
 }
 
 func isReady(n *corev1.Node) bool {
@@ -118,7 +148,7 @@ func isReady(n *corev1.Node) bool {
 	return false
 }
 
-func names(boards []upBoard) string {
+func names(boards []*upBoard) string {
 	all := make([]string, 0, len(boards))
 	for _, b := range boards {
 		all = append(all, b.name)
@@ -127,36 +157,4 @@ func names(boards []upBoard) string {
 		return fmt.Sprintf("%s and %d more", strings.Join(all[:5], ", "), len(all)-5)
 	}
 	return strings.Join(all, ", ")
-}
-
-// message is what a newcomer needs next.
-func (u *up) message(plane *cluster.Cluster, version string) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "\n%s on Kubernetes %s. In another terminal:\n\n", countReady(len(u.boards)), version)
-	fmt.Fprintf(&b, "  export KUBECONFIG=%s\n", shellQuote(plane.AdminKubeconfig()))
-	if _, err := exec.LookPath("kubectl"); err != nil {
-		fmt.Fprintf(&b, "  export PATH=%s:$PATH   # there is no kubectl here: this one was built along\n", shellQuote(filepath.Dir(plane.Kubectl())))
-	}
-	b.WriteString("\nThen try:\n\n  kubectl get nodes -o wide\n")
-	b.WriteString("  kubectl patch configmap pico-config --type merge -p '{\"data\":{\"pin_15\":\"HIGH\"}}'\n")
-	if len(u.boards) > 0 {
-		fmt.Fprintf(&b, "  curl http://%s/metrics\n", u.boards[0].port)
-	}
-	fmt.Fprintf(&b, "\nCtrl-C ends all of it; the state stays in %s\n", u.dir)
-	return b.String()
-}
-
-func countReady(n int) string {
-	if n == 1 {
-		return "1 node is Ready"
-	}
-	return fmt.Sprintf("%d nodes are Ready", n)
-}
-
-// shellQuote quotes s for a POSIX shell, if it must be.
-func shellQuote(s string) string {
-	if strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+") == "" {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }

@@ -20,6 +20,7 @@ import (
 
 	"github.com/picolet/picolet/emulator"
 	"github.com/picolet/picolet/emulator/segment"
+	"github.com/picolet/picolet/link/noise"
 	"github.com/picolet/picolet/provision"
 	"github.com/picolet/picolet/settings"
 )
@@ -59,22 +60,22 @@ func (f *upFlags) readFirmware() ([]byte, error) {
 }
 
 // makeEmulated makes the emulated boards, which are the first ones; nothing runs yet.
-func (u *up) makeEmulated(ctx context.Context, client kubernetes.Interface, gateway net.Addr) (*segment.Segment, []*emulatedBoard, error) {
+func (u *up) makeEmulated(ctx context.Context, client kubernetes.Interface, gatewayKey noise.PublicKey) (*segment.Segment, []*emulatedBoard, error) {
 	if u.emulate == 0 {
 		return nil, nil, nil
 	}
-	s, err := segment.New(segment.Config{Forward: map[uint16]string{gatewayPort: reachable(gateway)}, Logger: u.log})
+	s, err := segment.New(segment.Config{Forward: map[uint16]string{linkPort: reachable(u.doors.links.Addr())}, Logger: u.log})
 	if err != nil {
 		return nil, nil, err
 	}
 	var boards []*emulatedBoard
-	for i := range u.emulate {
-		b, err := u.makeEmulatedBoard(ctx, client, i+1)
+	for _, b := range u.boards[:u.emulate] {
+		e, err := u.makeEmulatedBoard(ctx, client, b, gatewayKey)
 		if err != nil {
 			return nil, nil, errors.Join(err, s.Close())
 		}
-		b.config.Segment = s
-		boards = append(boards, b)
+		e.config.Segment = s
+		boards = append(boards, e)
 	}
 	return s, boards, nil
 }
@@ -82,32 +83,27 @@ func (u *up) makeEmulated(ctx context.Context, client kubernetes.Interface, gate
 // reachable is an address of this machine behind which a listener is.
 func reachable(a net.Addr) string {
 	if t, ok := a.(*net.TCPAddr); ok && t.IP.IsUnspecified() {
-		return net.JoinHostPort(nodeAddress, fmt.Sprint(t.Port))
+		return at(loopback, t.Port)
 	}
 	return a.String()
 }
 
-func (u *up) makeEmulatedBoard(ctx context.Context, client kubernetes.Interface, number int) (*emulatedBoard, error) {
-	name := u.boardName(number)
+func (u *up) makeEmulatedBoard(ctx context.Context, client kubernetes.Interface, b *upBoard, gatewayKey noise.PublicKey) (*emulatedBoard, error) {
 	told, err := provision.UF2(settings.Settings{
-		NodeName: name, SSID: emulatedSSID, Passphrase: emulatedPassphrase,
-		Gateway: net.JoinHostPort(emulatedGateway, fmt.Sprint(gatewayPort)),
+		NodeName: b.name, SSID: emulatedSSID, Passphrase: emulatedPassphrase,
+		Gateway: at(emulatedGateway, linkPort), GatewayKey: gatewayKey, BoardKey: b.key.private,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("settings of %s: %w", name, err)
-	}
-	l, err := net.Listen("tcp", net.JoinHostPort(nodeAddress, "0"))
-	if err != nil {
-		return nil, fmt.Errorf("kubelet port of %s: %w", name, err)
+		return nil, fmt.Errorf("settings of %s: %w", b.name, err)
 	}
 	before := ""
-	if n, err := client.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{}); err == nil {
+	if n, err := client.CoreV1().Nodes().Get(ctx, b.name, metav1.GetOptions{}); err == nil {
 		before = n.Status.NodeInfo.BootID
 	}
-	u.boards = append(u.boards, upBoard{name: name, isThisBoot: func(id string) bool { return id != before }, port: l.Addr().String()})
-	last := byte(number)
+	b.isThisBoot = func(id string) bool { return id != before }
+	last := byte(b.number)
 	return &emulatedBoard{
-		progress: u.progress, listener: l, name: name,
+		progress: u.progress, name: b.name,
 		config: emulator.Config{
 			Images: [][]byte{u.firmware, told}, Pace: emulator.PaceHost, Seed: int32(randomSeed() >> 34),
 			SSID: emulatedSSID, Passphrase: emulatedPassphrase, Console: io.Discard, Logger: u.log,

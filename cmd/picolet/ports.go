@@ -1,0 +1,36 @@
+// Copyright The picolet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"net"
+	"strconv"
+)
+
+// TCP ports of a gateway, by default.
+const (
+	linkPort  = 6079 // encrypted links of boards
+	plainPort = 6080 // plain HTTP of boards, as the firmware that picolet follows expects
+	adminPort = 6081 // the gateway's own /healthz, /readyz and /metrics
+)
+
+// at is the address host:port; an empty host is any.
+func at(host string, port int) string { return net.JoinHostPort(host, strconv.Itoa(port)) }
+
+// gatewayAddress is HOST:PORT of the gateway that a flag names. A port that is
+// left out is the default one, of links or of plain HTTP.
+func gatewayAddress(named string, links bool) string {
+	if _, _, err := net.SplitHostPort(named); err == nil || named == "" {
+		return named
+	}
+	port := plainPort
+	if links {
+		port = linkPort
+	}
+	complete := at(named, port)
+	if _, _, err := net.SplitHostPort(complete); err != nil {
+		return named // neither form: whoever reads it says so
+	}
+	return complete
+}
