@@ -24,18 +24,22 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/picolet/picolet/api/devices"
+	"github.com/picolet/picolet/api/v1alpha1"
 )
 
-// picolet is the command itself, built once.
+// picolet is the command itself, built once, with kubectl-pico beside it.
 var picolet = sync.OnceValues(func() (path string, err error) {
-	path = filepath.Join(scratch, "picolet")
-	out, err := exec.Command("go", "build", "-o", path, "../cmd/picolet").CombinedOutput()
+	dir := filepath.Join(scratch, "bin")
+	out, err := exec.Command("go", "build", "-o", dir+"/", "../cmd/picolet", "../cmd/kubectl-pico").CombinedOutput()
 	if err != nil {
 		err = fmt.Errorf("%w: %s", err, out)
 	}
-	return path, err
+	return filepath.Join(dir, "picolet"), err
 })
 
 // process is a run of picolet.
@@ -121,10 +125,14 @@ func (p *process) client(t *testing.T) (kubeconfig string, c kubernetes.Interfac
 func TestUpStartsThreeReadyNodes(t *testing.T) {
 	t.Parallel()
 	requireBinary(t)
-	p := start(t, "up", "--nodes=3", "--datastore=memory", "--dir="+t.TempDir(), "--gateway-listen="+anyPort, "--kubernetes="+line(t))
+	p := start(t, "up", "--nodes=3", "--datastore=memory", "--dir="+t.TempDir(), "--gateway-listen="+anyPort, "--address=127.0.0.1", "--kubernetes="+line(t))
 	p.waitOutput(t, "Ctrl-C ends all of it")
 	kubeconfig, client := p.client(t)
-	for _, want := range []string{"\n  kubectl get nodes -o wide\n", "\n  kubectl patch configmap pico-config ", "\n  curl http://127.0.0.1:"} {
+	for _, want := range []string{
+		"\n  kubectl get nodes -o wide\n", "\n  kubectl get devices\n", "\n  kubectl patch configmap pico-config ",
+		"\n  kubectl logs -n kube-system picolet-pico-1\n", "\n  kubectl exec -n kube-system picolet-pico-1 -- status\n",
+		"--gateway-key ", "kubectl pico approve",
+	} {
 		if !strings.Contains(p.stdout.String(), want) {
 			t.Errorf("picolet up does not propose %q", want)
 		}
@@ -159,8 +167,8 @@ func (p *process) tryCommands(t *testing.T, kubeconfig string) {
 	_, proposed, _ := strings.Cut(p.stdout.String(), "Then try:")
 	var tried int
 	for command := range strings.Lines(proposed) {
-		if !strings.HasPrefix(command, "  kubectl ") {
-			continue
+		if !strings.HasPrefix(command, "  kubectl ") || strings.HasPrefix(command, "  kubectl # ") {
+			continue // not on loopback
 		}
 		tried++
 		c := exec.CommandContext(t.Context(), "sh", "-c", command)
@@ -169,8 +177,8 @@ func (p *process) tryCommands(t *testing.T, kubeconfig string) {
 			t.Errorf("%s: %v\n%s", command, err, out)
 		}
 	}
-	if tried != 2 {
-		t.Errorf("%d commands of kubectl were proposed, want 2", tried)
+	if tried != 5 {
+		t.Errorf("%d commands of kubectl were proposed, want 5", tried)
 	}
 }
 
@@ -208,16 +216,24 @@ func TestUpKeepsItsState(t *testing.T) {
 	t.Parallel()
 	requireBinary(t)
 	dir := t.TempDir()
-	args := []string{"up", "--nodes=1", "--dir=" + dir, "--gateway-listen=" + anyPort, "--kubernetes=" + line(t)}
+	args := []string{"up", "--nodes=2", "--dir=" + dir, "--gateway-listen=" + anyPort, "--address=127.0.0.1", "--kubernetes=" + line(t)}
 	first := start(t, args...)
 	first.waitOutput(t, "Ctrl-C ends all of it")
-	_, client := first.client(t)
+	kubeconfig, client := first.client(t)
 	_, err := client.CoreV1().ConfigMaps("default").Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "kept"}}, metav1.CreateOptions{})
 	must(t, err)
+	key := gatewayKeyLine.FindString(first.stdout.String())
+	revoked := revoke(t, kubeconfig, "pico-2")
 	first.interrupt(t)
 
 	second := start(t, args...)
 	second.waitOutput(t, "Ctrl-C ends all of it")
+	if said := second.stdout.String(); key == "" || !strings.Contains(said, key) || !strings.Contains(said, "\n1 node is Ready") {
+		t.Errorf("after a restart with one board kept out, and key %q:\n%s", key, said)
+	}
+	if want := "pico-2 is kept out: kubectl pico approve " + revoked; !strings.Contains(second.stderr.String(), want) {
+		t.Errorf("after a restart picolet does not say %q", want)
+	}
 	_, client = second.client(t)
 	if _, err := client.CoreV1().ConfigMaps("default").Get(t.Context(), "kept", metav1.GetOptions{}); err != nil {
 		t.Errorf("after a restart: %v", err)
@@ -226,6 +242,26 @@ func TestUpKeepsItsState(t *testing.T) {
 	third.wait(t)
 	checkRefusal(t, third, `another "picolet up" runs in `+dir)
 	second.interrupt(t)
+}
+
+var gatewayKeyLine = regexp.MustCompile(`--gateway-key \S+`)
+
+// revoke keeps the board of a node out, and returns the name of its Device.
+func revoke(t *testing.T, kubeconfig, node string) string {
+	t.Helper()
+	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	must(t, err)
+	client, err := devices.New(config)
+	must(t, err)
+	list, err := client.List(t.Context(), metav1.ListOptions{})
+	must(t, err)
+	i := slices.IndexFunc(list.Items, func(d v1alpha1.Device) bool { return d.Spec.NodeName == node })
+	if i < 0 {
+		t.Fatalf("no Device is node %s", node)
+	}
+	_, err = client.Patch(t.Context(), list.Items[i].Name, types.MergePatchType, []byte(`{"spec":{"approved":false}}`), metav1.PatchOptions{})
+	must(t, err)
+	return list.Items[i].Name
 }
 
 // The machine itself, or a virtual board, as a node, without a gateway.

@@ -27,6 +27,7 @@ import (
 
 	"github.com/picolet/picolet/cluster"
 	"github.com/picolet/picolet/deploy"
+	"github.com/picolet/picolet/netns"
 )
 
 // gracePeriod is how long a node may be silent before it is marked Unknown, as
@@ -81,7 +82,7 @@ func runTests(m *testing.M) int {
 	}
 	defer func() { _ = os.RemoveAll(scratch) }()
 	defer stopShared()
-	return m.Run()
+	return netns.Main(m)
 }
 
 // binary finds the control plane of the line that $KUBERNETES selects.
