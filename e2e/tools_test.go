@@ -37,6 +37,12 @@ func checkTools(t *testing.T, signs bool) {
 		t.Parallel()
 		checkUsage(t, p, node)
 	})
+	if signs {
+		t.Run("kubectl with an emulated Pico W", func(t *testing.T) {
+			t.Parallel()
+			checkKubectl(t, p, p.Kubectl(), r.picoW(t).name)
+		})
+	}
 	for line, kubectl := range kubectls(t) {
 		node := r.board(t).name
 		t.Run("kubectl "+line, func(t *testing.T) {

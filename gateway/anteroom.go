@@ -10,8 +10,8 @@ import (
 
 // anteroom holds the connections that are no links yet: a bounded number, of each
 // address and of all. Who comes when it is full takes the place of who has waited
-// longest, of the same address if that has its share. So those who say nothing cannot
-// keep out those who do.
+// longest, of the same address if that has its share, and of those who have said
+// nothing if there is one. So those who say nothing cannot keep out those who do.
 type anteroom struct {
 	max, maxPerAddress int
 
@@ -38,24 +38,32 @@ func (a *anteroom) enter(c *linkConn) {
 		_ = c.Conn.Close()
 		return
 	case a.byAddr[c.addr] >= a.maxPerAddress:
-		a.evict(func(o *linkConn) bool { return o.addr == c.addr })
+		a.makeRoom(func(o *linkConn) bool { return o.addr == c.addr })
 	case a.all.Len() >= a.max:
-		a.evict(func(*linkConn) bool { return true })
+		a.makeRoom(func(*linkConn) bool { return true })
 	}
 	a.places[c] = a.all.PushBack(c)
 	a.byAddr[c.addr]++
 }
 
-// evict closes the oldest connection that is meant.
-func (a *anteroom) evict(meant func(*linkConn) bool) {
+// makeRoom closes one of the connections that are meant.
+func (a *anteroom) makeRoom(meant func(*linkConn) bool) {
+	if !a.evict(func(c *linkConn) bool { return meant(c) && !c.shaking.Load() }) {
+		a.evict(meant)
+	}
+}
+
+// evict closes the oldest connection that is meant, and tells whether there was one.
+func (a *anteroom) evict(meant func(*linkConn) bool) bool {
 	for e := a.all.Front(); e != nil; e = e.Next() {
 		if c := e.Value.(*linkConn); meant(c) {
 			c.evicted.Store(true)
 			_ = c.Conn.Close()
 			a.drop(c)
-			return
+			return true
 		}
 	}
+	return false
 }
 
 // leave tells that c is a link now, or closed.
