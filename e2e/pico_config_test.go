@@ -58,7 +58,6 @@ func (b *picoW) waitOutputs(t *testing.T, led bool, level emulator.Level) {
 // stored: the board boots with the old one or with the new one.
 func TestPicoWKeepsAConfigurationOverPowerCuts(t *testing.T) {
 	t.Parallel()
-	requireTime(t)
 	p, name := sharedPlane(t), unique("pico-cuts")
 	c := &configCuts{picoW: readyPico(t, p, picoOptions{settings: p.readsPicoConfig(t, name)}), name: name}
 	most := 0

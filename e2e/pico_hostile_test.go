@@ -27,7 +27,6 @@ import (
 // The image as it is, while somebody is hostile: its node stays Ready.
 func TestPicoWStandsHostility(t *testing.T) {
 	t.Parallel()
-	requireTime(t)
 	p := sharedPlane(t)
 	for _, tt := range []struct {
 		name   string
@@ -164,7 +163,6 @@ var broadcasts = func() [][]byte {
 // The API server's first answers of each kind are a megabyte each.
 func TestPicoWStandsLargeAnswers(t *testing.T) {
 	t.Parallel()
-	requireTime(t)
 	p, name := sharedPlane(t), unique("pico-large")
 	proxy := padAnswers(t, sharedGateway(t).addr)
 	b := readyPico(t, p, picoOptions{gateway: proxy.Listener.Addr().String(), settings: p.readsPicoConfig(t, name)})

@@ -198,7 +198,6 @@ func (b *picoW) checkDriver(t *testing.T) {
 // The same image, with each edge of the bus to the Wi-Fi chip emulated.
 func TestPicoWJoinsTheClusterByPins(t *testing.T) {
 	t.Parallel()
-	requireTime(t)
 	b := readyPico(t, sharedPlane(t), picoOptions{link: emulator.LinkPin})
 	b.checkDriver(t)
 	b.noReboot(t)

@@ -21,7 +21,6 @@ import (
 // encrypted link, has no open port, and is reached through the link.
 func TestPicoWJoinsByLink(t *testing.T) {
 	t.Parallel()
-	requireTime(t)
 	p := sharedPlane(t)
 	g := startLinkGateway(t, p)
 	private, key := newLinkKey(t)
@@ -73,7 +72,6 @@ func (b *picoW) since(tb testing.TB, text string) time.Duration {
 // TestPicoWMakesItsOwnKey at its first boot, and keeps it.
 func TestPicoWMakesItsOwnKey(t *testing.T) {
 	t.Parallel()
-	requireTime(t)
 	p := sharedPlane(t)
 	g := startLinkGateway(t, p)
 	name := unique("pico")

@@ -22,7 +22,6 @@ const maxBack = 30 * time.Second
 // cluster go alike: the node turns Unknown, and Ready again.
 func TestPicoWComesBackAfterItsAccessPoint(t *testing.T) {
 	t.Parallel()
-	requireTime(t)
 	b := readyPico(t, sharedPlane(t), picoOptions{pace: emulator.PaceHost})
 	must(t, b.Fault().AccessPointAway(t.Context(), true))
 	b.say(t, "Wi-Fi lost", 10*time.Second)
@@ -43,7 +42,6 @@ func TestPicoWComesBackAfterItsAccessPoint(t *testing.T) {
 // without a reboot, and its heap does not grow.
 func TestPicoWOutlivesOutages(t *testing.T) {
 	t.Parallel()
-	requireTime(t)
 	p := ownPlane(t)
 	g := ownGateway(t, p, gatewayAccount, keptAddress(t))
 	b := readyPico(t, p, picoOptions{gateway: g.addr})
@@ -188,7 +186,6 @@ func TestPicoWWaitsForAnAPIServer(t *testing.T) {
 // One frame in twenty is lost, in each direction, from the beginning.
 func TestPicoWStandsLoss(t *testing.T) {
 	t.Parallel()
-	requireTime(t)
 	b := bootPico(t, sharedPlane(t), picoOptions{pace: emulator.PaceHost})
 	loss := emulator.Impairment{Loss: 0.05}
 	must(t, b.Fault().Uplink(t.Context(), loss))

@@ -6,6 +6,7 @@
 //
 //	go run ./toolchain                            prints the path of the compiler
 //	go run ./toolchain build -target pico ./core  runs it
+//	go run ./toolchain uf2 core.elf core.uf2      makes a file to drop on a board
 package main
 
 import (
@@ -36,6 +37,9 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
+	if len(args) == 3 && args[0] == "uf2" {
+		return convert(args[1], args[2])
+	}
 	start := time.Now()
 	compiler, err := tinygo.Get(ctx, tinygo.Options{Progress: func(step string) {
 		fmt.Fprintf(os.Stderr, "%4.0f s  %s\n", time.Since(start).Seconds(), step)
