@@ -419,7 +419,8 @@ func TestStaleVersionsCutNobody(t *testing.T) {
 		"revoked":                 {at("11", func(d *v1alpha1.Device) { d.Spec.Approved = ptr.To(false) }), Revoked},
 		"renamed":                 {at("11", func(d *v1alpha1.Device) { d.Spec.NodeName = "b" }), NodeNameMismatch},
 		"deleted and made again":  {at("11", func(d *v1alpha1.Device) { d.UID = "other" }), Deleted},
-		"labelled":                {at("11", func(d *v1alpha1.Device) { d.Spec.Zone = "b" }), ""},
+		"labelled":                {at("11", func(d *v1alpha1.Device) { d.Spec.Zone = "b" }), Changed},
+		"tainted":                 {at("11", func(d *v1alpha1.Device) { d.Spec.Taints = []v1alpha1.Taint{{Key: "a"}} }), ""}, // set once
 		"resource version beyond": {at("100000000000000000000000000000", pendingThen), Pending},
 	} {
 		h, r := e.take(at("10", func(*v1alpha1.Device) {}), Hello{})

@@ -35,6 +35,7 @@ const (
 	KeyInUse           Reason = "KeyInUse"           // another board with that key is connected
 	TakenOver          Reason = "TakenOver"          // the board came again, to this gateway or another
 	Deleted            Reason = "Deleted"            // the Device is gone
+	Changed            Reason = "Changed"            // the node's labels or zone did: the board comes again at once
 	TooManyPending     Reason = "TooManyPending"     // as Config.MaxPending says
 	RateLimited        Reason = "RateLimited"        // too many attempts
 	JoinTokenInvalid   Reason = "JoinTokenInvalid"   // no such token
@@ -94,6 +95,10 @@ func deleted(name string) *Refusal {
 	return refuse(Deleted, name, "device %s was deleted: kubectl pico approve %[1]s, when it has asked again", name)
 }
 
+func relabelled(d *v1alpha1.Device) *Refusal {
+	return refuse(Changed, d.Name, "device %s has other labels now: the board gets them with its next link, which it makes by itself", d.Name)
+}
+
 // loudness is how often the same refusal is logged and told as an Event.
 const loudness = 10 * time.Minute
 
@@ -125,7 +130,7 @@ func (e *Enrolment) tell(ctx context.Context, r *Refusal, d *v1alpha1.Device, ad
 // eventType is Warning for what an administrator does not expect.
 func eventType(r Reason) string {
 	switch r {
-	case Approved, Pending, Denied, Revoked, Deleted:
+	case Approved, Pending, Denied, Revoked, Deleted, Changed:
 		return corev1.EventTypeNormal
 	}
 	return corev1.EventTypeWarning

@@ -5,6 +5,7 @@ package enrolment
 
 import (
 	"context"
+	"maps"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -72,6 +73,8 @@ func (e *Enrolment) ends(h *Hold, d *v1alpha1.Device) *Refusal {
 		return misnamed(d, h.node.Name)
 	case d.Status.Gateway != e.config.Replica && connected(d):
 		return takenOver(d)
+	case !maps.Equal(nodeOf(d).Labels, h.node.Labels):
+		return relabelled(d)
 	}
 	return nil
 }

@@ -77,7 +77,7 @@ func endReason(cause error) noise.Reason {
 		return noise.EndRevoked
 	case r.Reason == enrolment.TakenOver:
 		return noise.EndReplaced
-	case r.Reason == enrolment.Unavailable:
+	case r.Reason == enrolment.Unavailable, r.Reason == enrolment.Changed:
 		return noise.EndShutdown
 	}
 	return noise.EndRevoked

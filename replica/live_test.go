@@ -52,6 +52,7 @@ func TestBoardJoins(t *testing.T) {
 	t.Run("shown as a pod", func(t *testing.T) { p.checkPod(t, b, "v1.2.3") })
 	t.Run("for kubectl", func(t *testing.T) { p.checkKubectl(t, r, b) })
 	t.Run("with metrics of all parts", func(t *testing.T) { checkMetrics(t, r) })
+	t.Run("with other labels", func(t *testing.T) { p.checkRelabelled(t, b) })
 }
 
 func checkNode(t *testing.T, n *corev1.Node, r *process) {
@@ -72,6 +73,18 @@ func checkNode(t *testing.T, n *corev1.Node, r *process) {
 	if want := []string{webSockets}; !slices.Equal(n.Status.DeclaredFeatures, want) {
 		t.Errorf("features %v, want %v", n.Status.DeclaredFeatures, want)
 	}
+}
+
+// checkRelabelled: labels and zone that a Device gets while its board is connected
+// are its node's soon.
+func (p *plane) checkRelabelled(t *testing.T, b *testBoard) {
+	p.set(t, b.device, `{"zone":"hall-2","labels":{"example.com/row":"4"}}`)
+	p.waitNode(t, b.name, func(n *corev1.Node) error {
+		if n.Labels[corev1.LabelTopologyZone] != "hall-2" || n.Labels["example.com/row"] != "4" {
+			return fmt.Errorf("labels %v", n.Labels)
+		}
+		return nil
+	})
 }
 
 // checkPod waits until the board's firmware is shown as a pod that is Ready.
