@@ -50,8 +50,9 @@ test-unit: controlplane ## unit tests of all packages, with the race detector wh
 test-controlplane: ## unit tests of the control plane's own code
 	$(CONTROLPLANE) $(GO) test $(JOBS) ./internal/...
 
-test-firmware: ## tests of the firmware's tools; with TinyGo built (make tinygo), of the core under TinyGo too
-	cd firmware && $(GO) test $(JOBS) ./...
+# Go does not see that these tests depend on the rest of the tree: it must not cache them.
+test-firmware: test-image ## tests of the firmware's tools; with TinyGo built (make tinygo), of the core under TinyGo too
+	cd firmware && PICO_W_IMAGE="$$(ls '$(CURDIR)/bin/picolet-pico-w.elf' 2>/dev/null)" $(GO) test $(JOBS) -count=1 ./...
 
 # Without npm it skips on a person's machine and fails in CI.
 test-emulator: ## tests of the emulated Pico W; needs Node.js 20 and npm
@@ -81,7 +82,7 @@ test-image:
 	fi
 
 test-board: controlplane firmware test-tools ## all tests of the emulated Pico W, those that make test leaves out for their time too (about 6 min)
-	$(GO) test -count=1 -parallel 4 -timeout 1h -run 'PicoW' ./e2e -long
+	$(GO) test -count=1 -parallel 8 -timeout 1h -run 'PicoW' ./e2e -long
 
 soak: controlplane firmware test-tools ## an hour of emulated time on an emulated Pico W: lease, heap, stack (about 1 min)
 	$(GO) test -count=1 -timeout 1h -v -run 'TestPicoWHoldsItsLease' ./e2e -soak 1h -measurement '$(CURDIR)/bin/soak.json'
@@ -99,7 +100,7 @@ test-tools:
 	$(GO) run $(JOBS) ./e2e/prepare
 
 test-e2e: controlplane test-image test-tools ## tests against the real control plane, of virtual boards and of the image on an emulated Pico W
-	$(GO) test $(JOBS) -count=1 -parallel 4 -timeout 30m -run '$(E2E)' -skip '$(E2E_SKIP)' ./e2e/...
+	$(GO) test $(JOBS) -count=1 -parallel 8 -timeout 30m -run '$(E2E)' -skip '$(E2E_SKIP)' ./e2e/...
 
 lint: generated vulncheck ## gofmt, go vet, staticcheck, generated files; govulncheck where its database can be reached
 	@bad=$$(gofmt -l .); test -z "$$bad" || { echo "gofmt would change:"; echo "$$bad"; exit 1; }

@@ -48,11 +48,18 @@ var picoW struct {
 	err  error
 }
 
+// imageVariable names the ELF file of the firmware, where it was built before.
+const imageVariable = "PICO_W_IMAGE"
+
 // picoWImage is the firmware, built once.
 func picoWImage(t *testing.T) []byte {
 	t.Helper()
 	c := compiler(t)
 	picoW.once.Do(func() {
+		if built := os.Getenv(imageVariable); built != "" {
+			picoW.elf, picoW.err = os.ReadFile(built)
+			return
+		}
 		dir, err := os.MkdirTemp("", "pico-w")
 		if err != nil {
 			picoW.err = err
