@@ -99,7 +99,7 @@ func newPicoSettings(tb testing.TB, o picoOptions) []byte {
 
 // emulators bounds how many Pico Ws there are at one time: more would have less of
 // the host's processors than they need to keep up with its clock.
-var emulators = make(chan struct{}, 4)
+var emulators = make(chan struct{}, 3)
 
 // bootPico boots a Pico W. When the test ends, it is switched off and its node
 // deleted.

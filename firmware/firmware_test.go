@@ -99,12 +99,16 @@ func TestCoresTestsPassUnderTinyGo(t *testing.T) {
 	if os.Getenv("CI") == "true" {
 		list = slices.Concat(list, testedInCI)
 	}
-	// With the garbage collector of the boards, not that of Linux.
-	cmd := compiler(t).Command(t.Context(), append([]string{"test", "-gc=conservative"}, list...)...)
-	cmd.Dir = ".."
-	said := run(t, cmd)
-	t.Log("\n" + said)
-	if passed := strings.Count(said, "ok  \t"); passed != len(list) {
-		t.Errorf("%d packages passed, want %d", passed, len(list))
+	c := compiler(t)
+	for _, path := range list {
+		t.Run(path, func(t *testing.T) {
+			t.Parallel()
+			// With the garbage collector of the boards, not that of Linux.
+			cmd := c.Command(t.Context(), "test", "-gc=conservative", path)
+			cmd.Dir = ".."
+			if said := run(t, cmd); !strings.HasPrefix(said, "ok  \t") {
+				t.Errorf("%s", said)
+			}
+		})
 	}
 }
