@@ -108,6 +108,8 @@ func (u *up) startControlPlane(ctx context.Context) (*cluster.Cluster, error) {
 	u.progress.printf("Starting Kubernetes %s in %s", cmp.Or(binary.Version, u.kubernetes), u.dir)
 	c, err := cluster.Start(ctx, cluster.Options{
 		Binary: binary.Path, Dir: u.dir, Datastore: u.datastore, Port: u.port,
+		// Without this the API server would take any certificate at a kubelet port.
+		APIServerArgs: []string{"kubelet-certificate-authority=" + filepath.Join(u.dir, "pki", "ca.crt")},
 	})
 	if err != nil {
 		return nil, err
