@@ -38,6 +38,7 @@ func newLinkKey(tb testing.TB) (private [noise.KeySize]byte, key noise.Key) {
 // linkGateway is a gateway that takes links from the boards on its list.
 type linkGateway struct {
 	*gatewayRun
+	plane *plane
 	links string // address for links
 	key   noise.Key
 	list  *gateway.AllowList
@@ -46,7 +47,7 @@ type linkGateway struct {
 // startLinkGateway runs a gateway that takes links, for one test.
 func startLinkGateway(t *testing.T, p *plane) *linkGateway {
 	t.Helper()
-	g := &linkGateway{gatewayRun: ownGateway(t, p, gatewayAccount, anyPort), list: gateway.NewAllowList()}
+	g := &linkGateway{gatewayRun: ownGateway(t, p, gatewayAccount, anyPort), plane: p, list: gateway.NewAllowList()}
 	_, g.key = newLinkKey(t)
 	l, err := net.Listen("tcp", anyPort)
 	must(t, err)

@@ -12,6 +12,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -203,10 +204,12 @@ func TestPicoWJoinsTheClusterByPins(t *testing.T) {
 	b.noReboot(t)
 }
 
-// While nothing happens, the lease is renewed each 10 s and keeps the node Ready.
+// While nothing happens, the lease is renewed each 10 s, by the link, and keeps the
+// node Ready.
 func TestPicoWHoldsItsLease(t *testing.T) {
 	t.Parallel()
-	b := readyPico(t, sharedPlane(t), picoOptions{})
+	b, _ := startLinkGateway(t, sharedPlane(t)).bootPico(t)
+	b.waitReady(t)
 	must(t, b.Sleep(t.Context(), 30*time.Second))
 	before := b.metrics(t)
 	for range *soak / time.Minute {
@@ -235,9 +238,17 @@ func TestPicoWHoldsItsLease(t *testing.T) {
 	b.noReboot(t)
 }
 
-// picoStack is the size of the main stack: "default-stack-size" of the firmware's
-// target, firmware/pico-w/pico-w.json.
-const picoStack = 8 << 10
+// picoStack is the size of the main stack, of the firmware's target.
+func picoStack(t *testing.T) float64 {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", "firmware", "pico-w", "pico-w.json"))
+	must(t, err)
+	var target struct {
+		Size float64 `json:"default-stack-size"`
+	}
+	must(t, json.Unmarshal(text, &target))
+	return target.Size
+}
 
 // writeMeasurement tells firmware/footprint what the run took.
 func (b *picoW) writeMeasurement(t *testing.T, metrics map[string]float64) {
@@ -246,7 +257,7 @@ func (b *picoW) writeMeasurement(t *testing.T, metrics map[string]float64) {
 		return
 	}
 	text := fmt.Sprintf(`{"heap": %.0f, "stack": %.0f, "run": "%v, emulated"}`,
-		metrics["picolet_heap_used_bytes"], picoStack-metrics["picolet_stack_unused_bytes"], *soak)
+		metrics["picolet_heap_used_bytes"], picoStack(t)-metrics["picolet_stack_unused_bytes"], *soak)
 	must(t, os.WriteFile(*measurement, []byte(text+"\n"), 0o644))
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/picolet/picolet/emulator"
 	"github.com/picolet/picolet/gateway"
+	"github.com/picolet/picolet/link/noise"
 	"github.com/picolet/picolet/settings"
 )
 
@@ -21,14 +22,8 @@ import (
 // encrypted link, has no open port, and is reached through the link.
 func TestPicoWJoinsByLink(t *testing.T) {
 	t.Parallel()
-	p := sharedPlane(t)
-	g := startLinkGateway(t, p)
-	private, key := newLinkKey(t)
-	name := unique("pico")
-	must(t, g.list.Allow(key.Public, name))
-	b := bootPico(t, p, picoOptions{name: name, gateway: g.links, settings: func(s *settings.Settings) {
-		s.GatewayKey, s.BoardKey = g.key.Public, private
-	}})
+	g := startLinkGateway(t, sharedPlane(t))
+	b, key := g.bootPico(t)
 	b.waitReady(t)
 	shook := b.since(t, "Link is up") - b.since(t, "Gateway is reached")
 	t.Logf("handshake: %v of emulated time", shook)
@@ -36,7 +31,7 @@ func TestPicoWJoinsByLink(t *testing.T) {
 		t.Errorf("handshake took %v", shook)
 	}
 	b.waitRenewals(t, 2)
-	g.checkPort(t, name)
+	g.checkPort(t, b.name)
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	if c, err := b.Net().Dial(ctx, 10250); err == nil {
@@ -45,9 +40,9 @@ func TestPicoWJoinsByLink(t *testing.T) {
 	}
 	b.noReboot(t)
 	t.Run("and is cut off when it is revoked", func(t *testing.T) {
-		g.list.Deny(key.Public)
+		g.list.Deny(key)
 		b.say(t, "Link has ended", 30*time.Second)
-		b.say(t, gateway.Fingerprint(key.Public), time.Minute)
+		b.say(t, gateway.Fingerprint(key), time.Minute)
 		b.waitNode(t, 3*gracePeriod, func(n *corev1.Node) error {
 			if c := condition(n, corev1.NodeReady); c == nil || c.Status != corev1.ConditionUnknown {
 				return fmt.Errorf("Ready is %v", c)
@@ -55,6 +50,19 @@ func TestPicoWJoinsByLink(t *testing.T) {
 			return nil
 		})
 	})
+}
+
+// bootPico boots a Pico W that the gateway lets in by a link, with its public key.
+func (g *linkGateway) bootPico(t *testing.T) (*picoW, noise.PublicKey) {
+	t.Helper()
+	private, key := newLinkKey(t)
+	name := unique("pico")
+	must(t, g.list.Allow(key.Public, name))
+	b := bootPico(t, g.plane, picoOptions{name: name, gateway: g.links, settings: func(s *settings.Settings) {
+		s.GatewayKey, s.BoardKey = g.key.Public, private
+	}})
+	b.throughLink = g.client(name)
+	return b, key.Public
 }
 
 // since is the time since boot at which the console said text first.

@@ -53,7 +53,8 @@ type picoOptions struct {
 type picoW struct {
 	clusterNode
 	*emulator.Board
-	segment *segment.Segment
+	segment     *segment.Segment
+	throughLink *http.Client // nil: the kubelet port is open
 }
 
 // picoImage is the firmware. It is built by "make firmware".
@@ -155,8 +156,11 @@ func (b *picoW) say(tb testing.TB, text string, limit time.Duration) {
 // tail is the end of a console's text.
 func tail(text string) string { return text[max(0, len(text)-2000):] }
 
-// client reaches the board's kubelet port through its network.
+// client reaches the board's kubelet port through its network, or through its link.
 func (b *picoW) client() *http.Client {
+	if b.throughLink != nil {
+		return b.throughLink
+	}
 	return &http.Client{Transport: b.Net().Transport(), Timeout: time.Minute}
 }
 

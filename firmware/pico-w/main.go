@@ -25,8 +25,8 @@
 //     in busy loops, and 2 KB of stack are too few;
 //   - a stack of 12 KB: of 8 KB, 1.1 KB at the least were never seen in use, too few
 //     for a way through the code that no test takes;
-//   - gc conservative: nothing is allocated once the node runs, but a chip that is
-//     started anew leaves garbage.
+//   - gc conservative: once the node runs, nothing allocates but the ciphers of the
+//     link; a chip that is started anew leaves garbage, too.
 package main
 
 import (
@@ -106,7 +106,7 @@ func run(s settings.Settings, reset rp2040.Reset) error {
 		SSID: s.SSID, Passphrase: s.Passphrase, Country: s.Country,
 		Receive: receive, Multicast: multicast,
 	})
-	l := loop{collectAt: firstCollection, console: rp2040.Console{Ring: pico.Log()}}
+	l := loop{lookAt: firstLook, console: rp2040.Console{Ring: pico.Log()}}
 	l.sensors.CPU = &l.meter
 	config := s.Kubelet()
 	config.Version, config.Seed = kubelet.OldestVersion, word(entropy, 0)

@@ -33,8 +33,7 @@ func (s *Sensors) SetRSSI(dBm int16) { s.rssi = dBm }
 
 // Read fills r with the values at now.
 func (s *Sensors) Read(now time.Duration, r *board.Readings) {
-	runtime.ReadMemStats(&s.stats)
-	s.peak = max(s.peak, s.stats.HeapInuse)
+	s.look()
 	r.HeapUsed, r.HeapPeak, r.HeapTotal = s.stats.HeapInuse, s.peak, s.stats.HeapSys
 	r.StackUnused = Stacks().MainFree
 	r.FlashUsed, r.FlashTotal = uint64(imageEnd()), flash.Size
@@ -45,8 +44,20 @@ func (s *Sensors) Read(now time.Duration, r *board.Readings) {
 	}
 }
 
+// Allocated is how many bytes have been allocated on the heap since the boot, those
+// among them that have been freed since.
+func (s *Sensors) Allocated() uint64 {
+	s.look()
+	return s.stats.TotalAlloc
+}
+
+func (s *Sensors) look() {
+	runtime.ReadMemStats(&s.stats)
+	s.peak = max(s.peak, s.stats.HeapInuse)
+}
+
 // HeapPeak returns the most bytes of heap that Read has seen in use. What nobody
-// refers to any more counts until the collector runs, which it does when
+// refers to any more counts until the collector runs, which it does by itself when
 // nothing else is left.
 func (s *Sensors) HeapPeak() uint64 { return s.peak }
 
