@@ -73,8 +73,8 @@ var (
 // another with the same key. An idle link pings each 15 s ([noise.DefaultIdle]).
 const silence = 25 * time.Second
 
-// AllowList is an Admission by a list in memory: for boards that are started
-// along with their gateway, and for tests. Make it by [NewAllowList].
+// AllowList is an Admission by a list in memory, for tests of links: package
+// enrolment decides by Devices. Make it by [NewAllowList].
 type AllowList struct {
 	now func() time.Time
 

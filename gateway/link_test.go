@@ -394,35 +394,28 @@ func TestSecondLinkWithTheSameKey(t *testing.T) {
 
 // TestRevocation ends a link within a second, whatever the board does.
 func TestRevocation(t *testing.T) {
-	for name, revoke := range map[string]func(*linkHarness){
-		"taken off the list": func(h *linkHarness) { h.list.Deny(boardKey(1).Public) },
-		"Revoke":             func(h *linkHarness) { h.Revoke(boardKey(1).Public) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			inLinks(t, func(t *testing.T, h *linkHarness) {
-				s := mustOpen(t, h, 1)
-				other := mustOpen(t, h, 2)
-				begin := time.Now()
-				revoke(h)
-				<-s.Done()
-				if d := time.Since(begin); d > time.Second {
-					t.Errorf("took %v", d)
-				}
-				if err := s.Err(); !strings.Contains(err.Error(), noise.EndRevoked.String()) {
-					t.Errorf("board: %v", err)
-				}
-				synctest.Wait()
-				if h.Gateway.links.of("pico-1") != nil || h.Gateway.links.of("pico-2") == nil || other.Err() != nil {
-					t.Error("the wrong link ended")
-				}
-				if n := testutil.ToFloat64(h.metrics.linkEnds.WithLabelValues("revoked")); n != 1 {
-					t.Errorf("%v revoked\n%s", n, h.log)
-				}
-				_ = s.Close()
-				_ = other.Close()
-			})
-		})
-	}
+	inLinks(t, func(t *testing.T, h *linkHarness) {
+		s := mustOpen(t, h, 1)
+		other := mustOpen(t, h, 2)
+		begin := time.Now()
+		h.list.Deny(boardKey(1).Public)
+		<-s.Done()
+		if d := time.Since(begin); d > time.Second {
+			t.Errorf("took %v", d)
+		}
+		if err := s.Err(); !strings.Contains(err.Error(), noise.EndRevoked.String()) {
+			t.Errorf("board: %v", err)
+		}
+		synctest.Wait()
+		if h.Gateway.links.of("pico-1") != nil || h.Gateway.links.of("pico-2") == nil || other.Err() != nil {
+			t.Error("the wrong link ended")
+		}
+		if n := testutil.ToFloat64(h.metrics.linkEnds.WithLabelValues("revoked")); n != 1 {
+			t.Errorf("%v revoked\n%s", n, h.log)
+		}
+		_ = s.Close()
+		_ = other.Close()
+	})
 }
 
 // TestDialBoard reaches the board through its link, five times at once.

@@ -37,17 +37,6 @@ func (g *Gateway) DialBoard(ctx context.Context, node string) (net.Conn, error) 
 	return l.session.Dial(ctx)
 }
 
-// Revoke ends the link of the board with this key within a second, and tells
-// whether there was one. Whether the board may come back is Admission's decision.
-func (g *Gateway) Revoke(key noise.PublicKey) bool {
-	l := g.links.by(key)
-	if l == nil {
-		return false
-	}
-	l.end(noise.EndRevoked)
-	return true
-}
-
 // links are those that are up.
 type links struct {
 	mu     sync.Mutex
@@ -63,12 +52,6 @@ func (s *links) of(node string) *boardLink {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.byNode[node]
-}
-
-func (s *links) by(key noise.PublicKey) *boardLink {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.byKey[key]
 }
 
 func (s *links) count() int {
