@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -36,6 +37,9 @@ func (a admission) Admit(ctx context.Context, n gateway.Newcomer) (gateway.Admit
 	if a.ports != nil {
 		a.openPort(ctx, hold, n.Hello.Version, &part)
 	}
+	if a.nodeCerts != nil {
+		context.AfterFunc(hold.Context(), func() { a.dropCredentials(hold) })
+	}
 	return gateway.Admitted{
 		Node: node.Name, Context: hold.Context(), Heard: hold.Heard, Release: hold.Release, Reason: endReason, Part: part,
 	}, nil
@@ -61,6 +65,23 @@ func (a admission) openPort(ctx context.Context, hold *enrolment.Hold, version s
 		a.mirrors.remove(v)
 		a.ports.close(v)
 	})
+}
+
+// dropTime bounds the removal of a node's credentials.
+const dropTime = 10 * time.Second
+
+// dropCredentials removes the certificate of a node whose Device was deleted while its
+// board was connected.
+func (a admission) dropCredentials(hold *enrolment.Hold) {
+	r, ok := errors.AsType[*enrolment.Refusal](context.Cause(hold.Context()))
+	if !ok || r.Reason != enrolment.Deleted {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), dropTime)
+	defer cancel()
+	if err := a.nodeCerts.Remove(ctx, hold.Node().Name); err != nil {
+		a.log.Warn("Credentials of a node stay, delete its Secret", "node", hold.Node().Name, "err", err)
+	}
 }
 
 // told is a refusal that enrolment has logged.

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 
@@ -274,9 +275,17 @@ func TestNodesHaveCertificates(t *testing.T) {
 	b := newBoard(t, r)
 	checkNode(t, p.join(t, b, `{"approved":true,"zone":"hall-1","labels":{"example.com/row":"3"},"taints":[{"key":"example.com/wet","effect":"NoSchedule"}]}`), r)
 	p.checkPod(t, b, "v1.2.3")
-	if _, err := p.client.CoreV1().Secrets(enrolment.DefaultNamespace).Get(t.Context(), "picolet-node-"+b.name, metav1.GetOptions{}); err != nil {
-		t.Error(err)
-	}
+	secrets := p.client.CoreV1().Secrets(enrolment.DefaultNamespace)
+	_, err := secrets.Get(t.Context(), "picolet-node-"+b.name, metav1.GetOptions{})
+	must(t, err)
+	must(t, p.devices.Delete(t.Context(), b.device, metav1.DeleteOptions{}))
+	eventually(t, 30*time.Second, func() error {
+		_, err := secrets.Get(t.Context(), "picolet-node-"+b.name, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			return nil
+		}
+		return fmt.Errorf("the Secret is still there: %v", err)
+	})
 }
 
 // TestPreflightNamesTheManifests: who runs with the rights of deploy/rbac.yaml alone
