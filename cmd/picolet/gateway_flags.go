@@ -52,7 +52,7 @@ func (f *gatewayFlags) register(fs *pflag.FlagSet) {
 	fs.StringSliceVar(&f.nodeNames, "node-names", nil, "`PATTERNS` of node names that boards may take, as pico-*; needed where the cluster has other nodes (default: any)")
 	fs.StringArrayVar(&f.addresses, "address", nil, "`IP` address at which the API server, metrics-server and Prometheus reach kubelet ports; may be repeated (default: $"+podIP+", else that of this machine towards the API server)")
 	fs.StringVar(&f.kubeletPorts, "kubelet-ports", "20000-29999", "`FIRST-LAST`, the TCP ports of which each node gets one as its kubelet port; empty for none")
-	fs.StringVar(&f.identity, "identity", string(gateway.IdentityAuto), "`HOW` to act for a node: constrained impersonation, plain impersonation, certificates of each node; auto is constrained where the API server has it, else plain")
+	fs.StringVar(&f.identity, "identity", string(gateway.IdentityAuto), "`HOW` to act for a node: constrained impersonation, plain impersonation, certificates of each node; auto is constrained, but plain where its manifest is applied")
 	fs.StringVar(&f.insecureListen, "insecure-listen", "", "`ADDRESS` for boards by plain HTTP, as "+at("", plainPort)+"; only on networks that you trust (default: none)")
 	fs.StringArrayVar(&f.insecureBoards, "insecure-board", nil, "`NAME=IP`, the node and address of a board that may come by --insecure-listen; may be repeated (default: any board)")
 	fs.StringVar(&f.admin, "admin-listen", at(loopback, adminPort), "`ADDRESS` of the gateway's own /healthz, /readyz and /metrics")
