@@ -208,6 +208,7 @@ var below = map[string]struct {
 	"enrolment":   {[]string{"api"}, "it decides about keys by Devices, whatever link they come by"},
 	"replica":     {[]string{"api", "credentials", "deploy", "enrolment", "gateway", "kubeletport", "link"}, "it puts one gateway process together; boards and clusters are others' matter"},
 	"netns":       {nil, "a network for tests"},
+	"testlog":     {nil, "a log for tests"},
 	"cluster":     {nil, "it starts a control plane, whoever asks"},
 	"emulator":    {nil, "it sees a board from outside, whatever firmware that runs"},
 	"deploy":      {nil, "manifests and their application"},

@@ -4,7 +4,6 @@
 package credentials
 
 import (
-	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -30,6 +29,8 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/client-go/rest"
 	clienttesting "k8s.io/client-go/testing"
+
+	"github.com/picolet/picolet/testlog"
 )
 
 // signingAPI is the part of an API server, with its signer, that a Pool asks.
@@ -132,29 +133,12 @@ func (a *signingAPI) counts() (made, approved int) {
 type bench struct {
 	*Pool
 	api *signingAPI
-	log *syncBuffer
-}
-
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *syncBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *syncBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
+	log *testlog.Buffer
 }
 
 func newBench(t testing.TB, api *signingAPI, change ...func(*Config)) *bench {
 	t.Helper()
-	log := new(syncBuffer)
+	log := new(testlog.Buffer)
 	c := Config{Kubernetes: &rest.Config{Host: "https://api.test"}, Logger: slog.New(slog.NewTextHandler(log, nil))}
 	for _, f := range change {
 		f(&c)

@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
-	"sync"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -20,6 +19,7 @@ import (
 	"github.com/picolet/picolet/kubelet"
 	"github.com/picolet/picolet/link"
 	"github.com/picolet/picolet/linked"
+	"github.com/picolet/picolet/testlog"
 )
 
 // boardOptions say which board startBoard starts.
@@ -174,20 +174,4 @@ func (b *testBoard) waitStatus(tb testing.TB, want corev1.ConditionStatus) *core
 }
 
 // logBuffer keeps a log for tests to read.
-type logBuffer struct {
-	mu   sync.Mutex
-	text []byte
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.text = append(b.text, p...)
-	return len(p), nil
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return string(b.text)
-}
+type logBuffer = testlog.Buffer

@@ -4,7 +4,6 @@
 package enrolment
 
 import (
-	"bytes"
 	"context"
 	"crypto/ecdh"
 	"crypto/rand"
@@ -33,6 +32,7 @@ import (
 	"github.com/picolet/picolet/api/v1alpha1"
 	"github.com/picolet/picolet/cluster"
 	"github.com/picolet/picolet/deploy"
+	"github.com/picolet/picolet/testlog"
 )
 
 // plane is a real control plane with the manifests of deploy applied, which the
@@ -136,23 +136,8 @@ type gate struct {
 	stop  func()
 }
 
-// logs is a log that a test may read while it is written.
-type logs struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *logs) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *logs) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
-}
+// logs is a log in which a test looks for Devices.
+type logs struct{ testlog.Buffer }
 
 // about is what the log says about a Device.
 func (l *logs) about(device string) (found string) {

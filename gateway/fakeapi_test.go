@@ -4,7 +4,6 @@
 package gateway
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"encoding/pem"
@@ -27,6 +26,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
+
+	"github.com/picolet/picolet/testlog"
 )
 
 const gatewayUser = "system:serviceaccount:picolet-system:picolet-gateway"
@@ -386,27 +387,10 @@ type harness struct {
 	api   *fakeAPI
 	pipes *pipeListener // in a bubble
 	addr  string        // on loopback
-	log   *logBuffer
+	log   *testlog.Buffer
 	stop  func() error // ends Serve and returns its error
 
 	cancels []func() // of the boards' open watches
-}
-
-type logBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 // startPiped runs a gateway without any network, for use in a synctest bubble.
@@ -445,7 +429,7 @@ func startTLS(t testing.TB, api *fakeAPI, change ...func(*Config)) *harness {
 
 func startOn(t testing.TB, ln net.Listener, api *fakeAPI, config *rest.Config, change ...func(*Config)) *harness {
 	t.Helper()
-	log := &logBuffer{}
+	log := &testlog.Buffer{}
 	c := Config{Kubernetes: config, Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
 	for _, f := range change {
 		f(&c)

@@ -4,7 +4,6 @@
 package kubeletport
 
 import (
-	"bytes"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
@@ -41,6 +40,7 @@ import (
 
 	"github.com/picolet/picolet/link/linktest"
 	"github.com/picolet/picolet/netns"
+	"github.com/picolet/picolet/testlog"
 )
 
 const node = "pico-1"
@@ -323,23 +323,8 @@ func equal(t testing.TB, what string, got, want []string) {
 	}
 }
 
-// syncBuffer is a log that is read while it is written.
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *syncBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *syncBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
-}
+// syncBuffer is a log, of which the end is shown.
+type syncBuffer struct{ testlog.Buffer }
 
 func dialer(h *harness) func(context.Context) (net.Conn, error) {
 	return func(ctx context.Context) (net.Conn, error) {

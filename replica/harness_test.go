@@ -4,7 +4,6 @@
 package replica
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -45,6 +44,7 @@ import (
 	"github.com/picolet/picolet/link/noise"
 	"github.com/picolet/picolet/linked"
 	"github.com/picolet/picolet/netns"
+	"github.com/picolet/picolet/testlog"
 )
 
 func TestMain(m *testing.M) {
@@ -225,23 +225,8 @@ func isReady(n *corev1.Node) error {
 
 func portOf(n *corev1.Node) int { return int(n.Status.DaemonEndpoints.KubeletEndpoint.Port) }
 
-// logs is a log that a test may read while it is written.
-type logs struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *logs) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *logs) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
-}
+// logs is a log whose lines a test counts.
+type logs struct{ testlog.Buffer }
 
 func (l *logs) logger() *slog.Logger {
 	return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))
