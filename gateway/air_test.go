@@ -123,17 +123,15 @@ func nodeAPI() http.HandlerFunc {
 	}
 }
 
-// steadyMinute is what an idle board sends and receives in a minute, on
-// average of half an hour.
-func steadyMinute(t testing.TB, h *harness) (out, in int) {
+// runBoard runs a virtual board in the bubble, whose bytes air counts, until stop.
+func runBoard(t testing.TB, h *harness, a *air) (stop func()) {
 	t.Helper()
 	hw, err := virtual.New(virtual.Options{ID: "pico-1", Seed: 1, Boots: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	air := &air{}
 	n, err := fleet.NewNode(fleet.Options{
-		Name: "pico-1", Dialer: airDialer{h.pipes, air},
+		Name: "pico-1", Dialer: airDialer{h.pipes, a},
 		Boot: func(int) (fleet.Kubelet, error) {
 			k := new(kubelet.Kubelet)
 			return k, k.Configure(kubelet.Config{NodeName: "pico-1", Host: "10.0.0.254:6080", Version: "v1.37.2", Board: hw.Board(), Seed: 1})
@@ -145,15 +143,25 @@ func steadyMinute(t testing.TB, h *harness) (out, in int) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- n.Run(ctx) }()
+	return func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// steadyMinute is what an idle board sends and receives in a minute, on
+// average of half an hour.
+func steadyMinute(t testing.TB, h *harness) (out, in int) {
+	t.Helper()
+	air := &air{}
+	defer runBoard(t, h, air)()
 	time.Sleep(10 * time.Minute)
 	air.take()
 	const minutes = 30
 	time.Sleep(minutes * time.Minute)
 	out, in = air.take()
-	cancel()
-	if err := <-ended; err != nil {
-		t.Error(err)
-	}
 	return out / minutes, in / minutes
 }
 

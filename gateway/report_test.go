@@ -4,7 +4,6 @@
 package gateway
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -14,9 +13,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/picolet/picolet/board/virtual"
-	"github.com/picolet/picolet/fleet"
-	"github.com/picolet/picolet/kubelet"
 )
 
 // standingAPI keeps how one node stands. A status that says so makes it Ready; a
@@ -195,23 +191,7 @@ func TestUnknownNodeIsMended(t *testing.T) {
 		h, s := startStanding(t)
 		s.set("")
 		h.api.put("pico-config", "1")
-		hw, err := virtual.New(virtual.Options{ID: "pico-1", Seed: 1, Boots: 1})
-		if err != nil {
-			t.Fatal(err)
-		}
-		n, err := fleet.NewNode(fleet.Options{
-			Name: "pico-1", Dialer: airDialer{h.pipes, &air{}},
-			Boot: func(int) (fleet.Kubelet, error) {
-				k := new(kubelet.Kubelet)
-				return k, k.Configure(kubelet.Config{NodeName: "pico-1", Host: "10.0.0.254:6080", Version: "v1.37.2", Board: hw.Board(), Seed: 1})
-			},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithCancel(context.Background())
-		ended := make(chan error, 1)
-		go func() { ended <- n.Run(ctx) }()
+		stop := runBoard(t, h, &air{})
 		time.Sleep(6 * time.Minute)
 		for range 3 {
 			s.set("Unknown")
@@ -225,10 +205,7 @@ func TestUnknownNodeIsMended(t *testing.T) {
 				t.Errorf("%d whole statuses while all was well", got)
 			}
 		}
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
+		stop()
 		endBubble(t, h)
 	})
 }
