@@ -12,7 +12,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
 )
 
 // standingAPI keeps how one node stands. A status that says so makes it Ready; a
