@@ -92,6 +92,46 @@ type DeviceSpec struct {
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:XValidation:rule="!format.labelValue().validate(self).hasValue()",message="must be at most 63 letters, digits, '-', '_' and '.', and begin and end with a letter or digit"
 	Zone string `json:"zone,omitempty"`
+
+	// NoTaint leaves out the taint picolet.dev/board:NoSchedule, which otherwise
+	// keeps pods without a toleration off the node. Only an administrator can leave
+	// it out; a board cannot.
+	//
+	// +optional
+	NoTaint bool `json:"noTaint,omitempty"`
+
+	// Pods is the number of pods that the node has room for: its capacity is never
+	// more, whatever the board reports. Without it there is room for none.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=110
+	Pods int32 `json:"pods,omitempty"`
+
+	// ConfigMaps are those that the board may read, and no others. Without the list
+	// it may read default/pico-config; with an empty list it may read none. The
+	// gateway needs the right to read each of them.
+	//
+	// +optional
+	// +listType=map
+	// +listMapKey=namespace
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=4
+	ConfigMaps []ConfigMapReference `json:"configMaps,omitzero"`
+}
+
+// ConfigMapReference names a ConfigMap.
+type ConfigMapReference struct {
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Label().validate(self).hasValue()",message="must be the name of a namespace: lower case letters, digits and '-'"
+	Namespace string `json:"namespace"`
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="must be the name of a ConfigMap: lower case letters, digits, '-' and '.'"
+	Name string `json:"name"`
 }
 
 // LabelValue is the value of a label.
