@@ -12,12 +12,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// AdminHandler serves the gateway's own /healthz (the process answers), /readyz
+// AdminHandler serves the gateway's own /healthz (the process answers, and its
+// handshakes are not stuck; else 503 and why not), /readyz
 // (the API server can be reached and lets the gateway act for nodes; else 503
 // and why not) and /metrics. It is not for boards.
 func (g *Gateway) AdminHandler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /healthz", g.serveHealthz)
 	mux.HandleFunc("GET /readyz", g.serveReadyz)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(g.metrics.registry, promhttp.HandlerOpts{Registry: g.metrics.registry}))
 	return mux
@@ -26,6 +27,14 @@ func (g *Gateway) AdminHandler() http.Handler {
 // Gatherer returns the gateway's own metrics, for those who serve them beside
 // others.
 func (g *Gateway) Gatherer() prometheus.Gatherer { return g.metrics.registry }
+
+func (g *Gateway) serveHealthz(w http.ResponseWriter, _ *http.Request) {
+	if err := g.places.health(); err != nil {
+		http.Error(w, "not healthy: "+err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	fmt.Fprintln(w, "ok")
+}
 
 func (g *Gateway) serveReadyz(w http.ResponseWriter, r *http.Request) {
 	if err := g.ready(r.Context()); err != nil {

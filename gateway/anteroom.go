@@ -57,8 +57,7 @@ func (a *anteroom) makeRoom(meant func(*linkConn) bool) {
 func (a *anteroom) evict(meant func(*linkConn) bool) bool {
 	for e := a.all.Front(); e != nil; e = e.Next() {
 		if c := e.Value.(*linkConn); meant(c) {
-			c.evicted.Store(true)
-			_ = c.Conn.Close()
+			c.evict()
 			a.drop(c)
 			return true
 		}

@@ -30,7 +30,7 @@ func TestAnteroom(t *testing.T) {
 			enter := func(address string) *linkConn {
 				c, other := net.Pipe()
 				t.Cleanup(func() { _, _ = c.Close(), other.Close() })
-				l := &linkConn{Conn: c, addr: address[:1]}
+				l := &linkConn{Conn: c, addr: address[:1], cancel: func() {}}
 				l.shaking.Store(len(address) > 1)
 				a.enter(l)
 				return l

@@ -38,8 +38,9 @@ type Gateway struct {
 	metrics  *metrics
 	rights   *rights
 
-	links *links
-	named namedBoards
+	links  *links
+	places *places // of handshakes that compute
+	named  namedBoards
 
 	connections atomic.Int64 // open ones of boards
 	strangers   atomic.Int64 // those of them from addresses that no board is named at
@@ -64,7 +65,7 @@ func New(c Config) (*Gateway, error) {
 	if err != nil {
 		return nil, fmt.Errorf("client of the API server: %w", err)
 	}
-	g := &Gateway{config: c, log: c.Logger, upstream: up, client: client, claims: newClaims(c), rights: newRights(), links: newLinks(), named: newNamedBoards(c.InsecureBoards)}
+	g := &Gateway{config: c, log: c.Logger, upstream: up, client: client, claims: newClaims(c), rights: newRights(), links: newLinks(), places: newPlaces(), named: newNamedBoards(c.InsecureBoards)}
 	g.cache = newConfigMapCache(client.CoreV1(), c.MaxConfigMaps, c.Logger)
 	g.cache.subject = g.rights.subject
 	g.cache.doubt = func() {

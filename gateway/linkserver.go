@@ -12,7 +12,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -69,7 +68,6 @@ type linkServer struct {
 	config  LinkConfig
 	waiting *anteroom
 	server  *http.Server
-	working chan struct{} // held by handshakes that compute: one for each processor
 	loud    *rate.Limiter // of log lines about handshakes that failed
 	running sync.WaitGroup
 }
@@ -88,7 +86,6 @@ func (g *Gateway) ServeLinks(ctx context.Context, ln net.Listener, c LinkConfig)
 	s := &linkServer{
 		Gateway: g, config: c, server: g.server(), loud: rate.NewLimiter(1, 20),
 		waiting: newAnteroom(c.MaxHandshakes, c.MaxHandshakesPerAddress),
-		working: make(chan struct{}, runtime.GOMAXPROCS(0)),
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -133,9 +130,12 @@ func (s *linkServer) take(ctx context.Context, nc net.Conn) {
 	if tcp, ok := nc.(*net.TCPConn); ok {
 		_ = tcp.SetKeepAlive(false) // a link has its own, which spares the board's air
 	}
-	c := &linkConn{Conn: nc, metrics: s.metrics, addr: hostOf(nc.RemoteAddr()), working: s.working}
+	c := &linkConn{Conn: nc, metrics: s.metrics, addr: hostOf(nc.RemoteAddr())}
+	shaking, cancel := context.WithCancel(ctx)
+	defer cancel()
+	c.cancel = cancel
 	s.waiting.enter(c)
-	l, err := s.shake(ctx, c)
+	l, err := s.shake(shaking, c)
 	s.waiting.leave(c)
 	s.tellHandshake(c, err)
 	if err != nil {
@@ -159,12 +159,9 @@ func (s *linkServer) shake(ctx context.Context, c *linkConn) (*boardLink, error)
 	}
 	l := &boardLink{gateway: s.Gateway, addr: c.addr}
 	c.shaking.Store(true)
-	defer c.rest()
-	defer c.shaking.Store(false)
 	var refused error
 	var err error
-	l.session, err = session.Accept(ctx, c, session.Gateway{Key: s.config.Key, Admit: func(ctx context.Context, p session.Peer) string {
-		c.rest() // Admission may take its time
+	l.session, err = session.Accept(ctx, c, session.Gateway{Key: s.config.Key, Compute: s.places.acquire, Admit: func(ctx context.Context, p session.Peer) string {
 		if refused = s.admit(ctx, l, p); refused != nil {
 			return refused.Error()
 		}
@@ -270,25 +267,15 @@ type linkConn struct {
 	heard   atomic.Pointer[func()]
 	evicted atomic.Bool
 
-	working chan struct{} // see linkServer
-	shaking atomic.Bool   // the handshake is under way
-	works   atomic.Bool   // on what was read last, with a place in working
+	shaking atomic.Bool        // the handshake is under way
+	cancel  context.CancelFunc // of the handshake
 }
 
-// work waits for a processor, before what was read is worked on. Without that, a
-// thousand handshakes at once would all be so slow that none is in time.
-func (c *linkConn) work() {
-	if c.shaking.Load() {
-		c.working <- struct{}{}
-		c.works.Store(true)
-	}
-}
-
-// rest gives the processor back.
-func (c *linkConn) rest() {
-	if c.works.CompareAndSwap(true, false) {
-		<-c.working
-	}
+// evict ends a handshake for another's.
+func (c *linkConn) evict() {
+	c.evicted.Store(true)
+	c.cancel()
+	_ = c.Conn.Close()
 }
 
 // awaitFirst waits for the first byte.
@@ -307,7 +294,6 @@ func (c *linkConn) awaitFirst(limit time.Duration) error {
 
 // Read returns what awaitFirst has read, and then what comes.
 func (c *linkConn) Read(p []byte) (n int, err error) {
-	c.rest()
 	if len(c.first) > 0 {
 		n = copy(p, c.first)
 		c.first = c.first[n:]
@@ -319,7 +305,6 @@ func (c *linkConn) Read(p []byte) (n int, err error) {
 		if heard := c.heard.Load(); heard != nil {
 			(*heard)()
 		}
-		c.work()
 	}
 	return n, err
 }

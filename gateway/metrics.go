@@ -61,6 +61,7 @@ func newMetrics(g *Gateway) *metrics {
 	}
 	m.registry.MustRegister(m.requests, m.duration, m.refused, m.superseded, m.handshakes, m.linkEnds, m.linkReceived, m.linkSent,
 		gauge("picolet_gateway_links", "Boards connected by an encrypted link.", func() float64 { return float64(g.links.count()) }),
+		gauge("picolet_gateway_handshake_places_in_use", "Handshakes that compute just now, of at most one for each processor.", func() float64 { return float64(g.places.inUse()) }),
 		gauge("picolet_gateway_boards", "Boards that hold a node name.", func() float64 { return float64(g.claims.count() + g.links.count()) }),
 		gauge("picolet_gateway_connections", "Open connections of boards.", func() float64 { return float64(g.connections.Load()) }),
 		gauge("picolet_gateway_upstream_requests_in_flight", "Requests that wait for the API server.", func() float64 { return float64(len(g.upstream.inFlight)) }),

@@ -14,7 +14,7 @@ import (
 
 // read gives the link what arrives.
 func (s *Session) read() {
-	defer s.running.Done()
+	defer s.ended()
 	buf := make([]byte, readChunk)
 	for {
 		n, err := s.conn.Read(buf)
@@ -24,8 +24,9 @@ func (s *Session) read() {
 	}
 }
 
-// receive tells whether reading goes on.
+// receive reports whether reading goes on.
 func (s *Session) receive(p []byte, err error) bool {
+	p = p[s.handshake(p):]
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for s.err == nil {
@@ -42,6 +43,45 @@ func (s *Session) receive(p []byte, err error) bool {
 	return err == nil && s.err == nil
 }
 
+// handshake gives the link what arrives before it is up, when that may be computed with,
+// and returns how much it has taken. It waits for nothing else meanwhile.
+func (s *Session) handshake(p []byte) (n int) {
+	if !s.computes() {
+		return 0
+	}
+	done, err := s.compute(s.ctx)
+	if err == nil {
+		defer done()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.err != nil:
+		return 0
+	case err != nil:
+		s.finish(err)
+		s.wakeAll()
+		return 0
+	}
+	n = s.link.Receive(s.now(), p)
+	s.update()
+	return n
+}
+
+// computes reports whether what arrives next may cost operations with keys.
+func (s *Session) computes() bool {
+	if s.compute == nil {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.link.Up() {
+		s.compute = nil
+		return false
+	}
+	return s.err == nil && !s.link.Asking()
+}
+
 // lose ends the session because of its connection.
 func (s *Session) lose(err error) {
 	if !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) {
@@ -53,7 +93,7 @@ func (s *Session) lose(err error) {
 
 // write writes what was gathered, and closes the connection after the last of it.
 func (s *Session) write() {
-	defer s.running.Done()
+	defer s.ended()
 	defer s.hangUp()
 	for last := false; !last; {
 		var p []byte

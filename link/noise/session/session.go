@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/picolet/picolet/link"
@@ -52,6 +53,11 @@ type Gateway struct {
 	// bytes of printable ASCII. ctx ends with the handshake's time.
 	Admit func(ctx context.Context, p Peer) (refusal string)
 
+	// Optional [no bound]: waits until a handshake message may be computed with.
+	// done is called when it was. It returns an error when ctx ends, which is
+	// the session's.
+	Compute func(ctx context.Context) (done func(), err error)
+
 	Memory int           // Optional [12 KiB]: of received data in all streams; see noise.Buffers
 	Idle   time.Duration // Optional [15s]: see noise.Config
 }
@@ -59,12 +65,17 @@ type Gateway struct {
 // Session is one encrypted connection with its streams. Its methods are safe for
 // use by several goroutines.
 type Session struct {
-	conn    net.Conn
-	board   bool // this end is the board's
-	peer    Peer
-	booted  time.Time
-	running sync.WaitGroup
-	done    chan struct{} // closed when the link has ended
+	conn   net.Conn
+	board  bool // this end is the board's
+	peer   Peer
+	booted time.Time
+	ctx    context.Context // ends with the link
+	cancel context.CancelFunc
+
+	running atomic.Int32  // goroutines
+	gone    chan struct{} // closed by the last
+
+	compute func(context.Context) (done func(), err error) // nil: at any time; the reader's
 
 	mu sync.Mutex
 	// Each wakes only those whom a change concerns: all use mu.
@@ -76,7 +87,7 @@ type Session struct {
 	up      bool // at the last update
 
 	link    noise.Link
-	err     error // why the session ended; set before done is closed
+	err     error // why the session ended; set before ctx ends
 	cause   error // what the connection said
 	out     []byte
 	spare   []byte
@@ -96,7 +107,7 @@ var (
 func Dial(ctx context.Context, conn net.Conn, b Board) (*Session, error) {
 	s, err := start(conn, noise.Config{
 		Role: noise.Board, Key: b.Key, GatewayKey: b.GatewayKey, Hello: b.Hello, Idle: b.Idle,
-	}, b.Memory)
+	}, b.Memory, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +122,7 @@ func Accept(ctx context.Context, conn net.Conn, g Gateway) (*Session, error) {
 		_ = conn.Close()
 		return nil, noise.ErrConfig
 	}
-	s, err := start(conn, noise.Config{Role: noise.Gateway, Key: g.Key, Idle: g.Idle}, g.Memory)
+	s, err := start(conn, noise.Config{Role: noise.Gateway, Key: g.Key, Idle: g.Idle}, g.Memory, g.Compute)
 	if err != nil {
 		return nil, err
 	}
@@ -119,13 +130,13 @@ func Accept(ctx context.Context, conn net.Conn, g Gateway) (*Session, error) {
 	return s.established(ctx)
 }
 
-func start(conn net.Conn, c noise.Config, memory int) (*Session, error) {
+func start(conn net.Conn, c noise.Config, memory int, compute func(context.Context) (func(), error)) (*Session, error) {
 	if memory == 0 {
 		memory = DefaultMemory
 	}
 	c.Random = rand.Reader
 	c.Receive = noise.Buffers(make([]byte, max(memory, 0)))
-	s := &Session{conn: conn, board: c.Role == noise.Board, booted: time.Now(), done: make(chan struct{})}
+	s := &Session{conn: conn, board: c.Role == noise.Board, booted: time.Now(), gone: make(chan struct{}), compute: compute}
 	s.changed.L, s.pending.L = &s.mu, &s.mu
 	for i := range s.readers {
 		s.readers[i].L, s.writers[i].L = &s.mu, &s.mu
@@ -136,10 +147,11 @@ func start(conn net.Conn, c noise.Config, memory int) (*Session, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.link.Start(s.now())
 	s.alarm = time.AfterFunc(time.Hour, s.tick)
 	s.update()
-	s.running.Add(2)
+	s.running.Store(2)
 	go s.read()
 	go s.write()
 	return s, nil
@@ -288,7 +300,7 @@ func (s *Session) finish(err error) {
 	s.err = err
 	s.hasten()
 	s.alarm.Stop()
-	close(s.done)
+	s.cancel()
 }
 
 // hasten closes the connection after farewellTime, if its last words are not out
@@ -300,7 +312,7 @@ func (s *Session) hasten() {
 }
 
 // Done is closed when the session has ended; then Err tells why.
-func (s *Session) Done() <-chan struct{} { return s.done }
+func (s *Session) Done() <-chan struct{} { return s.ctx.Done() }
 
 // Err tells why the session has ended, nil while it has not: one of the errors of
 // package noise, perhaps with more.
@@ -320,14 +332,15 @@ func (s *Session) Addr() net.Addr { return s.conn.LocalAddr() }
 func (s *Session) Close() error { return s.End(noise.EndShutdown) }
 
 // End ends the session and tells the peer why, if it still reads. It returns within
-// a second, when all that the session started has ended.
+// a second, when all that the session started has ended; without that only where the
+// connection does not end by its Close.
 func (s *Session) End(why noise.Reason) error {
 	s.mu.Lock()
 	s.link.End(s.now(), why)
 	s.hasten()
 	s.update()
 	s.mu.Unlock()
-	s.running.Wait()
+	s.waitGone()
 	return nil
 }
 
@@ -339,5 +352,22 @@ func (s *Session) abort(err error) {
 	}
 	s.wakeAll()
 	s.mu.Unlock()
-	s.running.Wait()
+	s.waitGone()
+}
+
+// ended is called by each goroutine at its end.
+func (s *Session) ended() {
+	if s.running.Add(-1) == 0 {
+		close(s.gone)
+	}
+}
+
+// waitGone waits for the goroutines, for a time that a connection's Close cannot make longer.
+func (s *Session) waitGone() {
+	late := time.NewTimer(2 * farewellTime)
+	defer late.Stop()
+	select {
+	case <-s.gone:
+	case <-late.C:
+	}
 }
