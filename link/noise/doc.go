@@ -16,7 +16,8 @@
 // # Handshake
 //
 // Noise_IK_25519_ChaChaPoly_SHA256 (Noise specification, revision 34) with the
-// prologue "picolet link 1". The board knows the gateway's public key.
+// prologue "picolet link 1". The board knows a public key of the gateway. A gateway that
+// has several tries one after the other on the first message.
 //
 //	board                                      gateway
 //	  | length(2) version(1) e, es, s, ss  (99) --> |
@@ -40,6 +41,7 @@
 //	Open     1s             Reset  3s         Pong  60     Admit  90 windows
 //	Window   4s credit(2)                     Rekey 70     Refuse a0 text
 //	                                                       End    b0 reason(1)
+//	                                                       Keys   c0 21 flags(1) key(32)
 //
 // An end sends no more Data on a stream than the other has granted: at first its
 // window from the handshake, then by Window. Credit belongs to the number of the
@@ -48,15 +50,23 @@
 // its frame, each 65536 frames or hour (section 4.2). Anything against these rules
 // ends the link.
 //
+// Records from c0 on have their length in the second byte, and an end that does not
+// know one skips it. Ends of before that rule end the link instead, so a board that
+// keeps it sends a Pong that nobody asked for when the link is up, which older
+// gateways ignore; to a board that does not, a gateway sends no such record. Keys, sent
+// by a gateway, announces its newest public key; flag 1 says that it has no other. The
+// board returns the record when it has stored the key.
+//
 // # Security
 //
 // What it claims, and the tests that try to break it:
 //
 //   - Only the holder of the gateway's private key can be the gateway, and only the
 //     holder of a board's key that board: TestHandshakeWithOtherKeys.
-//   - A replayed handshake costs the gateway five operations with keys and is never
-//     asked about; nor is a board before it has proved its key:
-//     TestReplayedHandshakeGetsNowhere, TestAnswerOfAnotherHandshakeIsRefused.
+//   - A replayed handshake costs the gateway five operations with keys, seven at most
+//     where it has three of its own, and is never asked about; nor is a board before it
+//     has proved its key: TestReplayedHandshakeGetsNowhere,
+//     TestReplayForAnotherKeyGetsNowhere, TestAnswerOfAnotherHandshakeIsRefused.
 //   - A changed handshake or frame ends the link: TestEveryFlippedBitOfAHandshakeIsFound,
 //     TestEveryFlippedByteOfAFrameIsFound.
 //   - So does one that is cut, left out, repeated, swapped, reflected or from another
@@ -68,6 +78,9 @@
 //   - Garbage is found by its first 99 bytes, and slow or silent peers by the clock:
 //     TestGarbageEndsAHandshakeAtOnce, TestHandshakeTimeOut, TestSilenceEndsALink,
 //     TestPeerThatDoesNotReadEndsALink.
+//   - A key is announced over a link that another key has authenticated, to firmware
+//     that takes it: TestAnnouncement, TestAnnouncementToOldFirmware,
+//     TestAnnouncementByABoard.
 //   - A peer with a good key and bad intentions gets no more memory than its windows:
 //     TestRecordsAgainstTheRules, FuzzRecords.
 //   - The messages are those of the specification: TestHandshakeIsNoiseIK.

@@ -5,6 +5,7 @@ package noise
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 	"time"
 )
@@ -19,9 +20,11 @@ func FuzzHandshake(f *testing.F) {
 	f.Add(second, 50)
 	f.Add(first[:40], 0)
 	f.Add(framed(firstSize, version, pattern(200)), 1)
+	other := newPairBy(f, otherKey.Public, otherKey)
+	f.Add(other.tap(other.board), 7)
 	f.Fuzz(func(t *testing.T, wire []byte, cut int) {
 		cut = max(0, min(cut, len(wire)))
-		for name, c := range map[string]Config{"board": boardConfig(10), "gateway": gatewayConfig(20)} {
+		for name, c := range map[string]Config{"board": boardConfig(10), "gateway": gatewayConfig(20), "gateway with two keys": withMoreKeys(gatewayConfig(20), otherKey)} {
 			l := newLink(t, c)
 			l.Start(0)
 			l.Sent(0, len(l.Pending()))
@@ -55,12 +58,13 @@ func FuzzFrames(f *testing.F) {
 // FuzzRecords is a peer that has the keys and says anything. The link takes it or
 // ends, keeps its books in order, and does not answer at length.
 func FuzzRecords(f *testing.F) {
-	for _, plain := range []string{"\x12\x02data", "\x12\x50\x22", "\x12\x02x", "\x45\x00\x10", "\x70\x60", "\xb0\x02", "\x15\x05x", "\x25"} {
+	for _, plain := range []string{"\x12\x02data", "\x12\x50\x22", "\x12\x02x", "\x45\x00\x10", "\x70\x60", "\xb0\x02", "\x15\x05x", "\x25", "\xc0\x21\x01" + strings.Repeat("k", KeySize), "\xd0\x02ab\x50", "\xc0\x21"} {
 		f.Add([]byte(plain), []byte("\x02more"), byte(2))
 	}
 	f.Fuzz(func(t *testing.T, first, second []byte, act byte) {
 		p := connect(t)
 		p.gateway.Open(FirstServed)
+		p.gateway.Announce(Announcement{Key: PublicKey([]byte(strings.Repeat("k", KeySize))), Only: true})
 		p.exchange()
 		for _, plain := range [][]byte{first, second} {
 			if len(plain) == 0 || len(plain) > maxPlain || !p.board.Up() {

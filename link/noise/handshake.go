@@ -89,17 +89,28 @@ func (l *Link) split(first, second *noise.CipherState) error {
 	return nil
 }
 
-// onFirst answers a board's first message. That costs five operations with keys;
-// a replayed one is found out by the frame that must follow.
+// onFirst answers a board's first message. That costs five operations with keys, and
+// one for each key that the message was not made for; a replayed one is found out by
+// the frame that must follow.
 func (l *Link) onFirst(p []byte) error {
-	if err := l.shake(); err != nil {
-		return err
+	err := l.readFirst(p)
+	for len(l.more) > 0 && err == ErrHandshake {
+		l.key, l.more = l.more[0], l.more[1:]
+		err = l.readFirst(p)
 	}
-	if err := l.readHandshake(p); err != nil {
+	if err != nil {
 		return err
 	}
 	l.state = awaitHello
 	return l.writeHandshake()
+}
+
+// readFirst tries the first message with the own key.
+func (l *Link) readFirst(p []byte) error {
+	if err := l.shake(); err != nil {
+		return err
+	}
+	return l.readHandshake(p)
 }
 
 // onSecond takes the gateway's answer, and introduces the board.
@@ -137,7 +148,7 @@ func (l *Link) onVerdict(p []byte) error {
 		if err != nil || len(p) > 0 {
 			return ErrRecord
 		}
-		l.state = up
+		l.state, l.pong = up, true // see onPong
 		return nil
 	case record(recordRefuse, 0):
 		if len(p)-1 > MaxRefusal {

@@ -35,9 +35,12 @@ const (
 
 // Config is what a link must know before it starts.
 type Config struct {
-	Role   Role   // Required
-	Key    Key    // Required: the own key pair
-	Random Random // Required: asked for 32 bytes a handshake
+	Role Role // Required
+	Key  Key  // Required: the own key pair
+	// Optional of a gateway: further key pairs by which boards may know it, at most
+	// MaxGatewayKeys with Key.
+	MoreKeys []Key
+	Random   Random // Required: asked for 32 bytes a handshake
 
 	GatewayKey PublicKey // Required of a board
 	Hello      Hello     // Required of a board
@@ -103,8 +106,14 @@ type conversation struct {
 	role   Role
 	state  state
 	reason Reason
-	key    Key
+	turn   Stream
+
+	ping, pong, rekey bool // records that are due
+
+	keys   announcing
 	peer   PublicKey
+	key    Key
+	more   []Key
 	hello  Hello
 	random Random
 	idle   time.Duration
@@ -122,9 +131,7 @@ type conversation struct {
 	moved   time.Duration // when the connection last took bytes, or had none to take
 	rekeyed time.Duration
 
-	ping, pong, rekey bool // records that are due
-	turn              Stream
-	streams           [NumStreams]stream
+	streams [NumStreams]stream
 
 	inLen, want      int // bytes in the buffer in, and how many are wanted
 	outStart, outEnd int // what is pending in the buffer out
@@ -140,7 +147,7 @@ func (l *Link) Configure(c Config) error {
 		return err
 	}
 	l.conversation = conversation{
-		role: c.Role, key: c.Key, random: c.Random, idle: c.Idle,
+		role: c.Role, key: c.Key, more: c.MoreKeys, random: c.Random, idle: c.Idle,
 		want: lengthSize, turn: NumStreams - 1,
 	}
 	if c.Role == Board {
@@ -165,13 +172,25 @@ func (c *Config) validate() error {
 		return ErrKey
 	}
 	if c.Role == Gateway {
-		return nil
+		return c.validateKeys()
 	}
 	if c.GatewayKey == (PublicKey{}) {
 		return ErrKey
 	}
 	if !c.Hello.valid() {
 		return ErrHello
+	}
+	return nil
+}
+
+func (c *Config) validateKeys() error {
+	if len(c.MoreKeys) >= MaxGatewayKeys {
+		return ErrConfig
+	}
+	for _, k := range c.MoreKeys {
+		if k.private == nil {
+			return ErrKey
+		}
 	}
 	return nil
 }
@@ -307,7 +326,7 @@ func (l *Link) Tick(now time.Duration) {
 
 func (l *Link) tickUp() {
 	if l.now >= l.pingAt() {
-		l.ping, l.pinged = true, l.now
+		l.ping, l.pinged, l.keys.asked = true, l.now, true
 	}
 	if l.now >= l.rekeyed+rekeyTime {
 		l.rekey = true

@@ -13,11 +13,14 @@ const maxMemory = 6 << 10
 
 func TestLinkFitsTheBoard(t *testing.T) {
 	t.Parallel()
-	// Pointers here are twice as long as on a board, where it takes less.
 	total := int(unsafe.Sizeof(Link{})) + BufferSize
 	t.Logf("a link: %d bytes, and %d of receive buffers", unsafe.Sizeof(Link{}), BufferSize)
-	if total > maxMemory {
-		t.Errorf("a link takes %d bytes, more than %d", total, maxMemory)
+	limit := maxMemory
+	if unsafe.Sizeof(uintptr(0)) == 8 {
+		limit += 300 // of longer pointers: GOARCH=386 takes the limit as a board does
+	}
+	if total > limit {
+		t.Errorf("a link takes %d bytes, more than %d", total, limit)
 	}
 }
 

@@ -402,6 +402,7 @@ func TestControlRecordsFitTheirBound(t *testing.T) {
 		st.own, st.peer, st.owed = closing, open, len(st.received.buf)
 	}
 	p.board.ping, p.board.pong, p.board.rekey, p.board.state = true, true, true, ending
+	p.board.keys.due = true
 	if n := len(p.board.appendControl(nil)); n > maxControl || n < maxControl-2*NumStreams {
 		t.Errorf("%d bytes of control records, the bound is %d", n, maxControl)
 	}

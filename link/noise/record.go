@@ -22,6 +22,7 @@ const (
 	recordAdmit  // the answer: windows
 	recordRefuse // the other answer: a text, to the end of the frame
 	recordEnd    // 1 byte, a Reason: nothing follows
+	recordKeys   // an Announcement. From here on a byte with the length of the rest follows
 )
 
 func record(k kind, s Stream) byte { return byte(k)<<4 | byte(s) }
@@ -78,10 +79,15 @@ func (l *Link) record(k kind, s Stream, p []byte) ([]byte, error) {
 	if s != 0 {
 		return nil, ErrRecord
 	}
+	if k >= recordKeys {
+		return l.onExtension(k, p)
+	}
 	switch k {
 	case recordPing:
 		l.pong = true
-	case recordPong, recordRekey:
+	case recordPong:
+		l.onPong()
+	case recordRekey:
 	case recordEnd:
 		return l.onEnd(p)
 	default:
@@ -171,8 +177,8 @@ const (
 )
 
 // maxControl bounds what appendControl appends: a closing or opening and a grant
-// for each stream, Ping, Pong, Rekey and an End.
-const maxControl = NumStreams*4 + 3 + 2
+// for each stream, Ping, Pong, Rekey, an Announcement and an End.
+const maxControl = NumStreams*4 + 3 + 2 + announcementSize + 2
 
 // appendControl appends the records that are due.
 func (l *Link) appendControl(b []byte) []byte {
@@ -189,6 +195,9 @@ func (l *Link) appendControl(b []byte) []byte {
 		b = append(b, record(recordRekey, 0))
 	}
 	l.ping, l.pong = false, false
+	if l.announceDue() {
+		b = l.appendAnnouncement(b)
+	}
 	if l.state == ending {
 		b = append(b, record(recordEnd, 0), byte(l.reason))
 	}
@@ -224,7 +233,7 @@ func (st *stream) due() bool {
 
 // controlDue tells whether a frame must go out, data or not.
 func (l *Link) controlDue() bool {
-	if l.ping || l.pong || l.rekey || l.state == ending {
+	if l.ping || l.pong || l.rekey || l.announceDue() || l.state == ending {
 		return true
 	}
 	for i := range l.streams {
