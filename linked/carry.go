@@ -36,6 +36,8 @@ func (l *Kubelet) look(now time.Duration) {
 	case l.link.Up() && !l.up:
 		l.up, l.pause = true, pause{}
 		l.k.Record(now, logring.Info, "Link is up").End()
+	case l.up:
+		l.learn(now)
 	}
 }
 
@@ -208,6 +210,7 @@ func (l *Kubelet) carriedBy(at noise.Stream) (s kubelet.Stream, ok bool) {
 func (l *Kubelet) ended(now time.Duration) {
 	why := l.link.Err()
 	l.tell(now, why)
+	l.keys.ended(l.up, why)
 	l.up = false
 	l.pause.fail(now, why, l.config.Random)
 	l.phase, l.until = closing, now+farewellTime

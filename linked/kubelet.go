@@ -36,6 +36,15 @@ type Config struct {
 	Random     noise.Random    // Required: asked for 32 bytes a handshake
 	Memory     []byte          // Required: of received data, noise.BufferSize bytes on a board
 	Idle       time.Duration   // Optional [15s]: see noise.Config
+
+	// Optional [none]: a newer key of the gateway. It is tried first, in turn with
+	// GatewayKey.
+	NextKey noise.PublicKey
+
+	// Optional [keys are not learned]: keeps GatewayKey and NextKey for the next
+	// boot, whole or not at all. It is called when the gateway has announced a key, at
+	// most once a minute.
+	StoreKeys func(gatewayKey, nextKey noise.PublicKey) error
 }
 
 // Kubelet is a kubelet over a link. Make it by New. Its methods are those of
@@ -48,6 +57,7 @@ type Kubelet struct {
 	up      bool          // as was told in the log
 	until   time.Duration // for the last words
 	pause   pause
+	keys    gatewayKeys
 	out     kubelet.Output
 	streams [kubelet.NumStreams]stream
 
@@ -88,7 +98,7 @@ func New(c Config) (*Kubelet, error) {
 	l := &Kubelet{k: c.Kubelet, config: noise.Config{
 		Role: noise.Board, Key: c.Key, GatewayKey: c.GatewayKey, Hello: c.Hello, Random: c.Random,
 		Receive: noise.Buffers(c.Memory), Idle: c.Idle,
-	}}
+	}, keys: gatewayKeys{known: c.GatewayKey, next: c.NextKey, store: c.StoreKeys}}
 	if err := l.link.Configure(l.config); err != nil {
 		return nil, err
 	}
@@ -123,6 +133,7 @@ func (l *Kubelet) Opened(now time.Duration, s kubelet.Stream) {
 		return
 	}
 	l.phase = open
+	l.config.GatewayKey = l.keys.try()
 	_ = l.link.Configure(l.config) // New has tried it
 	l.link.Start(now)
 	l.settle(now)

@@ -53,6 +53,7 @@ type world struct {
 	refusal string                        // of the gateway
 	wrap    func(link.Dialer) link.Dialer // Optional: what is wrong with connections
 	change  func(*linked.Config)          // Optional
+	gateway func(*session.Gateway)        // Optional: changes the gateway's end of the next link
 
 	mu       sync.Mutex
 	said     bytes.Buffer // the kubelet's log
@@ -128,12 +129,16 @@ func (w *world) listen(ctx context.Context, running *sync.WaitGroup) {
 
 func (w *world) take(ctx context.Context, nc net.Conn, running *sync.WaitGroup) {
 	_, key := keys()
-	s, err := session.Accept(ctx, nc, session.Gateway{Key: key, Admit: func(_ context.Context, p session.Peer) string {
+	g := session.Gateway{Key: key, Admit: func(_ context.Context, p session.Peer) string {
 		if p.Hello.JoinToken != "join-me" {
 			w.t.Errorf("hello is %#v", p.Hello)
 		}
 		return w.refuses()
-	}})
+	}}
+	if w.gateway != nil {
+		w.gateway(&g)
+	}
+	s, err := session.Accept(ctx, nc, g)
 	w.mu.Lock()
 	w.errs = append(w.errs, err)
 	if err == nil {

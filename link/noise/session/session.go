@@ -42,11 +42,15 @@ type Board struct {
 type Peer struct {
 	Key   noise.PublicKey
 	Hello noise.Hello // what the board says of itself; unchecked
+
+	// GatewayKey is that of the gateway's keys by which the board knows it.
+	GatewayKey noise.PublicKey
 }
 
 // Gateway is what the gateway's end of a session needs.
 type Gateway struct {
-	Key noise.Key // Required
+	Key      noise.Key   // Required
+	MoreKeys []noise.Key // Optional [none]: see noise.Config
 
 	// Required: decides on a board that has proved its key. It returns "" to
 	// admit it, and otherwise what the board shall log: up to noise.MaxRefusal
@@ -57,6 +61,10 @@ type Gateway struct {
 	// done is called when it was. It returns an error when ctx ends, which is
 	// the session's.
 	Compute func(ctx context.Context) (done func(), err error)
+
+	// Optional [none]: is called when the board has stored the key of an Announce. It
+	// must return at once, and call no method of the session.
+	Acknowledged func(a noise.Announcement)
 
 	Memory int           // Optional [12 KiB]: of received data in all streams; see noise.Buffers
 	Idle   time.Duration // Optional [15s]: see noise.Config
@@ -87,6 +95,7 @@ type Session struct {
 	up      bool // at the last update
 
 	link    noise.Link
+	onStore func(noise.Announcement) // Gateway.Acknowledged
 	err     error // why the session ended; set before ctx ends
 	cause   error // what the connection said
 	out     []byte
@@ -122,10 +131,11 @@ func Accept(ctx context.Context, conn net.Conn, g Gateway) (*Session, error) {
 		_ = conn.Close()
 		return nil, noise.ErrConfig
 	}
-	s, err := start(conn, noise.Config{Role: noise.Gateway, Key: g.Key, Idle: g.Idle}, g.Memory, g.Compute)
+	s, err := start(conn, noise.Config{Role: noise.Gateway, Key: g.Key, MoreKeys: g.MoreKeys, Idle: g.Idle}, g.Memory, g.Compute)
 	if err != nil {
 		return nil, err
 	}
+	s.setAcknowledged(g.Acknowledged)
 	s.decide(ctx, g.Admit)
 	return s.established(ctx)
 }
@@ -163,7 +173,7 @@ func (s *Session) decide(ctx context.Context, admit func(context.Context, Peer) 
 		return
 	}
 	s.mu.Lock()
-	s.peer = Peer{Key: s.link.Peer(), Hello: s.link.Hello()}
+	s.peer = Peer{Key: s.link.Peer(), Hello: s.link.Hello(), GatewayKey: s.link.OwnKey()}
 	s.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, noise.HandshakeTime)
 	defer cancel()
@@ -227,6 +237,7 @@ func (s *Session) tick() {
 // alarm and wakes whom the change concerns.
 func (s *Session) update() {
 	s.gather()
+	s.acknowledged()
 	if err := s.link.Err(); err != nil && s.err == nil {
 		s.finish(err)
 	}
