@@ -20,11 +20,13 @@ const (
 	maxBoards = 10_000
 )
 
-// Problem is one thing that is wrong with a CSV file. It repeats no cell.
+// Problem is one thing that is wrong with a CSV file. It repeats no cell, not
+// even of the first line: in a file that was read wrongly, a passphrase can be
+// in any.
 type Problem struct {
-	Line   int // from 1
-	Column int // byte in the line, from 1; 0: the whole line
-	Field  string
+	Line   int    // from 1
+	Column int    // byte in the line, from 1; 0: the whole line
+	Field  string // one of Fields; "": none in particular
 	Err    error
 }
 
@@ -57,10 +59,11 @@ var (
 	ErrEmpty     = errors.New("there is no board in the file: give each a line")
 	ErrHeader    = errors.New("the first line must name the columns, separated by commas: node-name, ssid, passphrase, gateway, …")
 	ErrColumn    = errors.New("there is no such column; there are " + strings.Join(columnNames(), ", "))
+	ErrNameless  = errors.New("the cell is in a column without a name: name the column in the first line, or empty the cell")
 	ErrTwice     = errors.New("stands there twice")
 	ErrTooMany   = errors.New("the file is too large: at most 10000 boards and 4 MiB")
 	ErrNoSecret  = errors.New("is missing; for an open network say so by --open")
-	ErrCellCount = errors.New("the line has not as many cells as the first: quote a cell that has commas in it")
+	ErrCellCount = errors.New("the line has not as many cells as the first: quote a cell that has commas in it, and give every line all its commas")
 )
 
 func columnNames() []string {
@@ -71,37 +74,35 @@ func columnNames() []string {
 	return names
 }
 
-// ReadCSV reads the settings of many boards. The first line names the columns,
-// lines that begin with # are comments. What a line leaves empty is taken from
-// defaults; a network without a passphrase must be allowed by open. If anything
-// is wrong, the error is Problems or that of r, and no settings are returned.
+// ReadCSV reads the settings of many boards from UTF-8 whose lines end with LF,
+// CRLF or CR. The first line names the columns; before it, lines that begin with
+// # are comments. Lines of empty cells, and columns that have neither a name nor
+// content, are skipped. Blanks around a cell are part of an SSID or a secret, and
+// of nothing else. What a line leaves empty is taken from defaults; a network
+// without a passphrase must be allowed by open. If anything is wrong, the error is
+// Problems or that of r, and no settings are returned.
 func ReadCSV(r io.Reader, defaults settings.Settings, open bool) ([]settings.Settings, error) {
-	limited := &io.LimitedReader{R: r, N: maxCSV + 1}
-	t := table{defaults: defaults, open: open, lineOf: map[string]int{}, csv: csv.NewReader(skipMark(limited))}
-	t.csv.Comment = '#'
-	t.csv.TrimLeadingSpace = true
-	t.csv.FieldsPerRecord = -1
-	err := t.read()
-	if limited.N <= 0 || len(t.boards) > maxBoards {
-		err = ErrTooMany
+	file, err := io.ReadAll(io.LimitReader(r, maxCSV+1))
+	switch {
+	case err != nil:
+		return nil, err
+	case len(file) > maxCSV:
+		return nil, ErrTooMany
 	}
+	text, err := plainText(file)
 	if err != nil {
 		return nil, err
 	}
-	if len(t.problems) > 0 {
+	t := table{defaults: defaults, open: open, lineOf: map[string]int{}, csv: csv.NewReader(strings.NewReader(text))}
+	t.csv.FieldsPerRecord = -1
+	t.read()
+	switch {
+	case len(t.boards) > maxBoards:
+		return nil, ErrTooMany
+	case len(t.problems) > 0:
 		return nil, t.problems
 	}
 	return t.boards, nil
-}
-
-// skipMark leaves out the byte order mark that spreadsheets write.
-func skipMark(r io.Reader) io.Reader {
-	var begin [3]byte
-	n, _ := io.ReadFull(r, begin[:]) // whatever is wrong comes again
-	if string(begin[:n]) == "\xef\xbb\xbf" {
-		n = 0
-	}
-	return io.MultiReader(strings.NewReader(string(begin[:n])), r)
 }
 
 // table is a CSV file in reading.
@@ -109,39 +110,40 @@ type table struct {
 	csv      *csv.Reader
 	defaults settings.Settings
 	open     bool
-	columns  []Field
+	columns  []Field        // nil before the header; one without a name for each nameless column
 	lineOf   map[string]int // by node name
 	boards   []settings.Settings
 	problems Problems
 }
 
-// read returns errors of the reader alone.
-func (t *table) read() error {
+// read reads all lines, or as many as make sense and are allowed.
+func (t *table) read() {
 	for len(t.boards) <= maxBoards {
 		cells, err := t.csv.Read()
-		var syntax *csv.ParseError
+		syntax, isSyntax := errors.AsType[*csv.ParseError](err)
 		switch {
-		case err == io.EOF:
+		case isSyntax:
+			t.problems = append(t.problems, Problem{Line: syntax.Line, Column: syntax.Column, Err: syntax.Err})
+			if t.columns == nil {
+				return // what follows has no meaning
+			}
+		case err != nil: // the end: there is no other error of a string
 			if len(t.boards) == 0 && len(t.problems) == 0 {
 				t.problems = Problems{{Line: 1, Err: ErrEmpty}}
 			}
-			return nil
-		case errors.As(err, &syntax):
-			t.problems = append(t.problems, Problem{Line: syntax.Line, Column: syntax.Column, Err: syntax.Err})
-			if t.columns == nil {
-				return nil // what follows cannot be told
-			}
-		case err != nil:
-			return err
-		case t.columns == nil:
-			if !t.header(cells) {
-				return nil
-			}
-		default:
+			return
+		case isBlank(cells):
+		case t.columns != nil:
 			t.row(cells)
+		case strings.HasPrefix(cells[0], "#"): // no column has such a name
+		case !t.header(cells):
+			return
 		}
 	}
-	return nil
+}
+
+func isBlank(cells []string) bool {
+	return !slices.ContainsFunc(cells, func(cell string) bool { return strings.TrimSpace(cell) != "" })
 }
 
 func (t *table) problem(cell int, field string, err error) {
@@ -149,8 +151,7 @@ func (t *table) problem(cell int, field string, err error) {
 	t.problems = append(t.problems, Problem{line, column, field, err})
 }
 
-// header reads the names of columns; false if one is wrong. A name is repeated
-// only where the line is a header without doubt.
+// header reads the names of columns; false if one is wrong.
 func (t *table) header(names []string) bool {
 	for i, name := range names {
 		names[i] = strings.ToLower(strings.TrimSpace(name))
@@ -159,15 +160,17 @@ func (t *table) header(names []string) bool {
 		t.problem(0, "", ErrHeader)
 		return false
 	}
+	t.columns = make([]Field, len(names))
 	for i, name := range names {
 		at := slices.IndexFunc(Fields(), func(f Field) bool { return f.Name == name })
 		switch {
+		case name == "":
 		case at < 0:
-			t.problem(i, fmt.Sprintf("%.40q", name), ErrColumn)
+			t.problem(i, "", ErrColumn)
 		case slices.Contains(names[:i], name):
 			t.problem(i, name, ErrTwice)
 		default:
-			t.columns = append(t.columns, Fields()[at])
+			t.columns[i] = Fields()[at]
 		}
 	}
 	return len(t.problems) == 0
@@ -175,24 +178,36 @@ func (t *table) header(names []string) bool {
 
 // row reads one board.
 func (t *table) row(cells []string) {
-	if len(cells) != len(t.columns) {
+	if n := len(t.columns); len(cells) < n || !isBlank(cells[n:]) {
 		t.problem(0, "", ErrCellCount)
 		return
 	}
 	before := len(t.problems)
 	s := t.defaults
 	for i, f := range t.columns {
-		if cells[i] == "" {
-			continue
-		}
-		if err := f.Set(&s, cells[i]); err != nil {
+		if err := f.setCell(&s, cells[i]); err != nil {
 			t.problem(i, f.Name, err)
 		}
 	}
 	if len(t.problems) == before {
+		s = Complete(s)
 		t.whole(s)
 	}
 	t.boards = append(t.boards, s)
+}
+
+// setCell sets the field of a column to what a cell holds, if it holds anything.
+func (f Field) setCell(s *settings.Settings, cell string) error {
+	trimmed := strings.TrimSpace(cell)
+	switch {
+	case trimmed == "":
+		return nil
+	case f.Name == "":
+		return ErrNameless
+	case f.blanks:
+		return f.Set(s, cell)
+	}
+	return f.Set(s, trimmed)
 }
 
 // whole checks what only the whole line tells.

@@ -4,6 +4,7 @@
 package provision_test
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"reflect"
@@ -24,8 +25,7 @@ func TestReadCSV(t *testing.T) {
 		"Node-Name, gateway,passphrase,labels,configmap,no-taint,node-status-report-frequency,gateway-key\r\n" +
 		"pico-1,gateway:1,,,,,,\r\n" +
 		"\r\n" +
-		"# the other one\r\n" +
-		"pico-2,\"10.0.0.1:2\", \" secret, quoted \",\"c=d, e=\",\"f/g,h/i\",true,1m," + "0000000000000000000000000000000000000000000000000000000000000001\r\n"
+		"pico-2,\"10.0.0.1:2\",\" secret, quoted \",\"c=d, e=\",\"f/g,h/i\",true,1m," + "0000000000000000000000000000000000000000000000000000000000000001\r\n"
 	first, second := defaults, defaults
 	first.NodeName, first.Gateway = "pico-1", "gateway:1"
 	second.NodeName, second.Gateway, second.Passphrase = "pico-2", "10.0.0.1:2", " secret, quoted "
@@ -84,17 +84,17 @@ func TestCSVProblems(t *testing.T) {
 		"header alone":      {head, []string{"1: there is no board"}},
 		"no header":         {good, []string{"1:1: the first line must name the columns"}},
 		"semicolons":        {"node-name;ssid;passphrase\na;b;secret123\n", []string{"1:1: the first line must name the columns, separated by commas"}},
-		"unknown column":    {"node-name,sssid,colour\n" + good, []string{`1:11: "sssid": there is no such column; there are node-name, ssid,`, `1:17: "colour": there is no such column`}},
+		"unknown column":    {"node-name,sssid,colour\n" + good, []string{`1:11: there is no such column; there are node-name, ssid,`, `1:17: there is no such column`}},
 		"column twice":      {"node-name,ssid,ssid\n" + good, []string{"1:16: ssid: stands there twice"}},
 		"missing cell":      {head + good + "b,home\n", []string{"3:1: the line has not as many cells"}},
 		"cell too many":     {head + "b,home,secret123,a:1,secret\n" + good, []string{"2:1: the line has not as many cells"}},
 		"quote in the cell": {head + "b,ho\"me,secret123,a:1\n" + good, []string{`2:5: bare " in non-quoted-field`}},
 		"quote in header":   {"node\"name,ssid\n" + good, []string{`1:5: bare "`}},
 		"open quote":        {head + good + "b,\"home,secret123,a:1\n", []string{`extraneous or missing " in quoted-field`}},
-		"node name twice":   {head + good + "# \n" + good, []string{"4: node-name: is that of line 2"}},
+		"node name twice":   {head + good + "\n" + good, []string{"4: node-name: is that of line 2"}},
 		"no passphrase":     {head + "b,home,,a:1\n", []string{"2: passphrase: is missing; for an open network say so by --open"}},
 		"nothing but name":  {head + "b,,,\n", []string{"2: ssid: is missing", "2: passphrase: is missing", "2: gateway: is missing"}},
-		"wrong cells": {head + "Secret_1,home,secret\x01,secret\n" + good + "b,a name of more than 32 bytes is secret,secret12,a:1\n", []string{
+		"wrong cells": {head + "Secret_1,home,secret\x01,secret:\n" + good + "b,a name of more than 32 bytes is secret,secret12,a:1\n", []string{
 			"2:1: node-name: must be a DNS-1123", "2:15: passphrase: must be 8 to 63", "2:23: gateway: must be host:port",
 			"4:3: ssid: must be 1 to 32 bytes",
 		}},
@@ -132,6 +132,129 @@ func TestCSVProblems(t *testing.T) {
 	}
 }
 
+// TestCSVLineEnds: files of Excel for Mac end their lines with CR. No cell shows in
+// an error, whatever the line ends are.
+func TestCSVLineEnds(t *testing.T) {
+	t.Parallel()
+	for _, end := range []string{"\n", "\r\n", "\r"} {
+		lines := []string{"node-name,ssid,passphrase,gateway", "pico-1,home,secret-1,a:1", "", "pico-2,home,secret-2,a:1", ""}
+		got, err := provision.ReadCSV(strings.NewReader(strings.Join(lines, end)), settings.Settings{}, false)
+		if err != nil || len(got) != 2 || got[0].Passphrase != "secret-1" || got[1].NodeName != "pico-2" {
+			t.Errorf("%q: %v, %v", end, got, err)
+		}
+		lines[3] = "Secret,home,secret,secret,secret"
+		_, err = provision.ReadCSV(strings.NewReader(strings.Join(lines, end)), settings.Settings{}, false)
+		if err == nil || !strings.HasPrefix(err.Error(), "4:1: the line has not as many cells") || strings.Contains(strings.ToLower(err.Error()), "secret") {
+			t.Errorf("%q: %v", end, err)
+		}
+	}
+}
+
+// TestCSVHeaderRepeatsNothing: where lines run together, a secret is in the first
+// one, in which columns are named.
+func TestCSVHeaderRepeatsNothing(t *testing.T) {
+	t.Parallel()
+	for _, end := range []string{"\v", "\f", "\u0085", "\u2028", ",", ";", "\t"} {
+		text := "node-name,ssid,passphrase" + end + "pico-1,home,secret123" + end + "pico-2,home,secret456"
+		_, err := provision.ReadCSV(strings.NewReader(text), settings.Settings{}, false)
+		if err == nil || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%q: %v", end, err)
+		}
+	}
+}
+
+// TestCSVEncodings: text that is not UTF-8 is refused with its place.
+func TestCSVEncodings(t *testing.T) {
+	t.Parallel()
+	const text = "node-name,ssid,passphrase,gateway\r\npico-1,home,secret-1,a:1\r\n"
+	utf16 := func(mark string, order func([]byte, uint16) []byte) string {
+		b := []byte(mark)
+		for _, c := range text {
+			b = order(b, uint16(c))
+		}
+		return string(b)
+	}
+	for name, tc := range map[string]struct{ text, want string }{
+		"UTF-8":                {text, ""},
+		"UTF-8 with mark":      {"\ufeff" + text, ""},
+		"UTF-16LE with mark":   {utf16("\xff\xfe", binary.LittleEndian.AppendUint16), "1: the file is UTF-16"},
+		"UTF-16BE with mark":   {utf16("\xfe\xff", binary.BigEndian.AppendUint16), "1: the file is UTF-16"},
+		"UTF-16 without mark":  {utf16("", binary.LittleEndian.AppendUint16), "1:2: the file is UTF-16"},
+		"Windows-1252":         {text + "pico-2,Caf\xe9,secret-2,a:1", "3:11: the file is not UTF-8 but, for example, Windows-1252: save it as \"CSV UTF-8\""},
+		"Windows-1252, CR":     {strings.ReplaceAll(text, "\r\n", "\r") + "pico-2,Caf\xe9,secret-2,a:1", "3:11: the file is not UTF-8"},
+		"replacement rune":     {text + "pico-2,Caf\ufffd,secret-2,a:1", ""},
+		"cut within a rune":    {text + "pico-2,Caf\xc3", "3:11: the file is not UTF-8"},
+		"Windows-1252, header": {"node-name,\xe9\n", "1:11: the file is not UTF-8"},
+	} {
+		got, err := provision.ReadCSV(strings.NewReader(tc.text), settings.Settings{}, false)
+		switch {
+		case tc.want == "":
+			if err != nil || got[0].NodeName != "pico-1" {
+				t.Errorf("%s: %v, %v", name, got, err)
+			}
+		case err == nil || !strings.HasPrefix(err.Error(), tc.want) || strings.Contains(err.Error(), "secret"):
+			t.Errorf("%s: %v, %v, want %s", name, got, err, tc.want)
+		}
+	}
+}
+
+// TestCSVOfSpreadsheets: cells that nobody has written into are no boards and no
+// columns, and what somebody has written is taken as it is.
+func TestCSVOfSpreadsheets(t *testing.T) {
+	t.Parallel()
+	const head = ",,,,,\n,ssid,node-name,passphrase,gateway,, \n"
+	for name, tc := range map[string]struct{ text, want string }{
+		"empty rows":                {head + ",home,a,secret-1,b:1,,\n,,,,,,\n ,, ,,,,\n,home,c,secret-1,d:1,,\n", "a c"},
+		"cells beyond the header":   {head + ",home,a,secret-1,b:1,,,,\n", "a"},
+		"a first cell with #":       {"ssid,node-name,passphrase,gateway\n#home,a,secret-1,b:1\n#,c,secret-1,d:1\n", "a c"},
+		"a column without a name":   {head + ",home,a,secret-1,b:1,secret,\n", "3:22: the cell is in a column without a name: name the column"},
+		"content beyond the header": {head + ",home,a,secret-1,b:1,,,secret\n", "3:1: the line has not as many cells"},
+		"a comment":                 {head + "# secret\n", "3:1: the line has not as many cells"},
+	} {
+		got, err := provision.ReadCSV(strings.NewReader(tc.text), settings.Settings{}, false)
+		var names []string
+		for _, s := range got {
+			names = append(names, s.NodeName)
+		}
+		if text := strings.Join(names, " "); err == nil && text != tc.want {
+			t.Errorf("%s: %q, want %q", name, text, tc.want)
+		}
+		if err != nil && (!strings.HasPrefix(err.Error(), tc.want) || strings.Contains(err.Error(), "secret")) {
+			t.Errorf("%s: %v, want %s", name, err, tc.want)
+		}
+	}
+}
+
+// TestCSVBlanks: those of a passphrase and of an SSID count, as they do by flag and
+// from a file; others do not.
+func TestCSVBlanks(t *testing.T) {
+	t.Parallel()
+	got, err := provision.ReadCSV(strings.NewReader(
+		"node-name, ssid, passphrase, gateway, labels\n pico-1 , home ,  secret 1 , a:1 , b=c \n"), settings.Settings{}, false)
+	if err != nil || got[0].NodeName != "pico-1" || got[0].SSID != " home " || got[0].Passphrase != "  secret 1 " ||
+		got[0].Gateway != "a:1" || got[0].Labels[0] != (kubelet.Label{Key: "b", Value: "c"}) {
+		t.Errorf("%#v, %v", got, err)
+	}
+}
+
+// TestCSVGatewayPort: the default port is that of the line's kind of connection,
+// wherever host and key are from.
+func TestCSVGatewayPort(t *testing.T) {
+	t.Parallel()
+	key := strings.Repeat("0f", 32)
+	text := "node-name,gateway,gateway-key\na,10.0.0.1,\nb,10.0.0.1," + key + "\nc,,\nd,," + key + "\ne,gateway.lan:1,\n"
+	defaults := settings.Settings{SSID: "home", Gateway: "gateway.lan"}
+	got, err := provision.ReadCSV(strings.NewReader(text), defaults, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{"10.0.0.1:6080", "10.0.0.1:6079", "gateway.lan:6080", "gateway.lan:6079", "gateway.lan:1"} {
+		if got[i].Gateway != want {
+			t.Errorf("%s: %s, want %s", got[i].NodeName, got[i].Gateway, want)
+		}
+	}
+}
+
 func TestOpenNetworksAreAllowed(t *testing.T) {
 	t.Parallel()
 	got, err := provision.ReadCSV(strings.NewReader("node-name,ssid,gateway\na,b,c:1\n"), settings.Settings{}, true)
@@ -165,14 +288,20 @@ func TestCSVBounds(t *testing.T) {
 	}
 }
 
-// FuzzReadCSV: whatever the text, boards can be made, or nothing is returned.
+// FuzzReadCSV: whatever the text, boards can be made, or nothing is returned, and
+// no error repeats a cell.
 func FuzzReadCSV(f *testing.F) {
 	f.Add("node-name,ssid,passphrase,gateway\na,b,12345678,c:1\n")
 	f.Add("node-name,labels\r\n#\r\n\"a\nb\", c=d\r\n")
+	f.Add("node-name,ssid\ra,hunter2\r,hunter2,\"hunter2\n")
+	f.Add("hunter2,node-name,\xff,hunter2\r\nhunter2,a\x00\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		boards, err := provision.ReadCSV(strings.NewReader(text), settings.Settings{}, true)
 		if err != nil && boards != nil || err == nil && len(boards) == 0 {
 			t.Fatalf("%d boards, %v", len(boards), err)
+		}
+		if err != nil && strings.Contains(err.Error(), "hunter2") {
+			t.Fatalf("a cell is in the error: %v", err)
 		}
 		for _, s := range boards {
 			if _, err := provision.UF2(s); err != nil {

@@ -23,8 +23,9 @@ type Field struct {
 	Secret bool   // never on a command line
 	Bool   bool   // true where its name alone is given
 
-	set  func(*settings.Settings, string) error
-	rule error // Optional [that of Validate]: what a value breaks that can be read
+	set    func(*settings.Settings, string) error
+	blanks bool  // blanks at either end belong to the value
+	rule   error // Optional [that of Validate]: what a value breaks that can be read
 }
 
 // Fields lists all settings.
@@ -32,13 +33,13 @@ func Fields() []Field {
 	return []Field{
 		{Name: "node-name", Usage: "`NAME` of the node, as pico-1",
 			set: func(s *settings.Settings, v string) error { s.NodeName = v; return nil }},
-		{Name: "ssid", Usage: "`NAME` of the Wi-Fi network",
+		{Name: "ssid", blanks: true, Usage: "`NAME` of the Wi-Fi network",
 			set: func(s *settings.Settings, v string) error { s.SSID = v; return nil }},
-		{Name: "passphrase", Secret: true, Usage: "the passphrase of the Wi-Fi network, or its key as 64 hex digits",
+		{Name: "passphrase", Secret: true, blanks: true, Usage: "the passphrase of the Wi-Fi network, or its key as 64 hex digits",
 			set: func(s *settings.Settings, v string) error { s.Passphrase = v; return nil }},
 		{Name: "country", Usage: "`CODE` of the country, as DE, for its Wi-Fi channels (default: those allowed worldwide)",
 			set: func(s *settings.Settings, v string) error { s.Country = v; return nil }},
-		{Name: "gateway", Usage: "`HOST:PORT` of a picolet gateway; a name or an IPv4 address",
+		{Name: "gateway", Usage: "`HOST[:PORT]` of a picolet gateway; a name or an IPv4 address",
 			set: func(s *settings.Settings, v string) error { s.Gateway = v; return nil }},
 		{Name: "labels", Usage: "more labels of the node, as `KEY=VALUE,…`; up to 8", set: setLabels},
 		{Name: "configmap", Usage: "ConfigMaps that configure the node, as `NAMESPACE/NAME,…`; up to 4 (default: default/pico-config)", set: setConfigMaps},
@@ -49,15 +50,15 @@ func Fields() []Field {
 			set: duration(func(s *settings.Settings) *time.Duration { return &s.NodeStatusReportFrequency })},
 		{Name: "lease-duration", Usage: "`DURATION` of the node's lease, 4s to 1h (default: 40s)", rule: ErrLease,
 			set: duration(func(s *settings.Settings) *time.Duration { return &s.LeaseDuration })},
-		{Name: "server-token", Secret: true, Usage: "the bearer token that clients of the kubelet port must bring",
+		{Name: "server-token", Secret: true, blanks: true, Usage: "the bearer token that clients of the kubelet port must bring",
 			set: func(s *settings.Settings, v string) error { s.ServerToken = v; return nil }},
-		{Name: "token", Secret: true, Usage: "the bearer token for the API server; it crosses the network in the clear",
+		{Name: "token", Secret: true, blanks: true, Usage: "the bearer token for the API server; it crosses the network in the clear",
 			set: func(s *settings.Settings, v string) error { s.Token = v; return nil }},
-		{Name: "join-token", Secret: true, Usage: "the token with which the board enrols at the gateway",
+		{Name: "join-token", Secret: true, blanks: true, Usage: "the token with which the board enrols at the gateway",
 			set: func(s *settings.Settings, v string) error { s.JoinToken = v; return nil }},
 		{Name: "gateway-key", Usage: "public `KEY` of the gateway: the board reaches it by an encrypted link (default: plain HTTP)",
 			set: key(func(s *settings.Settings) *[settings.KeySize]byte { return &s.GatewayKey })},
-		{Name: "board-key", Secret: true, Usage: "the board's private key (default: with --gateway-key the board makes one)",
+		{Name: "board-key", Secret: true, blanks: true, Usage: "the board's private key (default: with --gateway-key the board makes one)",
 			set: key(func(s *settings.Settings) *[settings.KeySize]byte { return &s.BoardKey })},
 	}
 }
@@ -68,7 +69,7 @@ func (f Field) Set(s *settings.Settings, value string) error {
 	if err := f.set(&probe, value); err != nil {
 		return err
 	}
-	if err := probe.Validate(); err != nil {
+	if err := Complete(probe).Validate(); err != nil {
 		return cmp.Or(f.rule, error(&invalid{err}))
 	}
 	return f.set(s, value)

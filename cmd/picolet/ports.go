@@ -6,12 +6,14 @@ package main
 import (
 	"net"
 	"strconv"
+
+	"github.com/picolet/picolet/provision"
 )
 
 // TCP ports of a gateway, by default.
 const (
-	linkPort  = 6079 // encrypted links of boards
-	plainPort = 6080 // plain HTTP of boards, as the firmware that picolet follows expects
+	linkPort  = provision.LinkPort
+	plainPort = provision.PlainPort
 	adminPort = 6081 // the gateway's own /healthz, /readyz and /metrics
 )
 

@@ -40,10 +40,11 @@ The passphrase is read from a file, from standard input (--passphrase-file -) or
 from the environment variable PICOLET_PASSPHRASE. It stands readable in the file
 that is made, and in the board's flash.
 
-With --csv, one file is made for each line. The first line names the columns:
-the flags that describe a board, of secrets without "-file". A cell that is
-empty, or a column that is missing, is taken from the flag. If a line is wrong,
-nothing is written.
+With --csv, one file is made for each line of UTF-8 text. The first line names the
+columns: the flags that describe a board, of secrets without "-file". A cell that is
+empty, or a column that is missing, is taken from the flag. Blanks around a network's
+name or a secret belong to it. If a line is wrong, nothing is written; what is wrong
+is named by line and column, and no cell is repeated.
 
 With --gateway-key the board comes by an encrypted link; "picolet gateway key"
 prints the key. The board makes its own key at its first boot, and keeps it until it
@@ -94,7 +95,7 @@ func (f *provisionFlags) runOne(c *cobra.Command) error {
 	if err := f.giveKey(&s); err != nil {
 		return err
 	}
-	file, err := provision.UF2(s)
+	file, err := provision.UF2(provision.Complete(s))
 	if err != nil {
 		return err
 	}
@@ -138,9 +139,6 @@ func (f *provisionFlags) runCSV(c *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(f.dir, 0o700); err != nil {
-		return fmt.Errorf("cannot make the directory, choose another by --dir: %w", err)
-	}
 	files := make([]provision.File, len(boards))
 	for i, s := range boards {
 		if err := f.giveKey(&s); err != nil {
@@ -151,6 +149,9 @@ func (f *provisionFlags) runCSV(c *cobra.Command) error {
 		if files[i].Content, err = provision.UF2(s); err != nil {
 			return err
 		}
+	}
+	if err := os.MkdirAll(f.dir, 0o700); err != nil {
+		return fmt.Errorf("cannot make the directory, choose another by --dir: %w", err)
 	}
 	if err := provision.Write(files, f.force); err != nil {
 		return fmt.Errorf("nothing was written: %w", err)

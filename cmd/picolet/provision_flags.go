@@ -65,12 +65,6 @@ func (f *provisionFlags) register(c *cobra.Command) {
 	_ = fs.MarkHidden("passphrase") // fails for unknown flags only
 }
 
-// Fields whose values hang together.
-const (
-	gatewayField    = "gateway"
-	gatewayKeyField = "gateway-key"
-)
-
 // settings are those of the flags, some of which may be missing.
 func (f *provisionFlags) settings(c *cobra.Command) (settings.Settings, error) {
 	var s settings.Settings
@@ -90,9 +84,6 @@ func (f *provisionFlags) settings(c *cobra.Command) (settings.Settings, error) {
 		}
 		if value == "" {
 			continue
-		}
-		if field.Name == gatewayField {
-			value = gatewayAddress(value, c.Flags().Changed(gatewayKeyField))
 		}
 		if err := field.Set(&s, value); err != nil {
 			if field.Secret && f.values[i] == "" {

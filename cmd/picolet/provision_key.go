@@ -21,7 +21,7 @@ func (f *provisionFlags) giveKey(s *settings.Settings) (err error) {
 	case s.GatewayKey == none:
 		return usagef("--make-key goes with --gateway-key")
 	case s.BoardKey != none:
-		return usagef("--make-key: %s has a key already, by --board-key-file or a column board-key", s.NodeName)
+		return usagef("--make-key: a board has a key already, by --board-key-file or the column board-key")
 	}
 	s.BoardKey, err = noise.GenerateKey(rand.Reader)
 	return err
