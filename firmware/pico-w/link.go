@@ -6,9 +6,6 @@
 package main
 
 import (
-	"time"
-
-	"github.com/picolet/picolet/firmware/network"
 	"github.com/picolet/picolet/firmware/rp2040"
 	"github.com/picolet/picolet/kubelet/node"
 	"github.com/picolet/picolet/link/noise"
@@ -16,11 +13,8 @@ import (
 	"github.com/picolet/picolet/settings"
 )
 
-// driven is what is started and driven: the kubelet, or the kubelet over a link.
-var driven interface {
-	network.Kubelet
-	Start(now time.Duration)
-} = &pico
+// driven is the kubelet, or the kubelet over a link.
+var driven driver = plainKubelet{}
 
 // overLink is nil on a board without the gateway's key in its settings.
 var overLink *linked.Kubelet
@@ -50,7 +44,7 @@ func link(s settings.Settings, id string) (err error) {
 		Hello: noise.Hello{BoardID: id, NodeName: s.NodeName, Version: node.RuntimeVersion, JoinToken: s.JoinToken},
 	})
 	if err == nil {
-		driven = overLink
+		driven = linkedKubelet{}
 	}
 	return err
 }
