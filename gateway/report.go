@@ -79,8 +79,8 @@ func (l *look) finds(to *answer) bool {
 	}
 }
 
-// isUnknown reports whether an answer is a Node that somebody holds for Unknown,
-// which no kubelet says of itself.
+// isUnknown reports whether an answer is a Node that another writer has marked
+// Unknown, which no kubelet reports, or whose conditions it has replaced by others.
 func isUnknown(a *answer) bool {
 	var node struct {
 		Status struct {
@@ -94,9 +94,9 @@ func isUnknown(a *answer) bool {
 		return false
 	}
 	for _, c := range node.Status.Conditions {
-		if c.Type == corev1.NodeReady && c.Status == corev1.ConditionUnknown {
-			return true
+		if c.Type == corev1.NodeReady {
+			return c.Status == corev1.ConditionUnknown
 		}
 	}
-	return false
+	return len(node.Status.Conditions) > 0
 }

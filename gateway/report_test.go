@@ -14,11 +14,10 @@ import (
 	"time"
 )
 
-// standingAPI keeps how one node stands. A status that says so makes it Ready; a
-// heartbeat does not.
+// standingAPI keeps how one node stands. A status with Ready makes it Ready.
 type standingAPI struct {
 	mu     sync.Mutex
-	ready  string // of the condition; empty: there is no Node
+	ready  string // of the condition; empty: there is no Node; noReady: no condition
 	whole  int    // statuses that were
 	status int    // of the answer to looking at the Node; 0: 200
 }
@@ -46,13 +45,21 @@ func (s *standingAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(s.status)
 	case isNode && r.Method != http.MethodGet && strings.Contains(string(body), `"Ready","status":"True"`):
 		s.ready = "True"
-		s.whole++
+		if strings.Contains(string(body), `"nodeInfo"`) {
+			s.whole++
+		}
 	case r.Method == http.MethodGet && s.ready == "":
 		w.WriteHeader(http.StatusNotFound)
 	}
-	_, _ = fmt.Fprintf(w, `{"metadata":{"name":"pico-1","uid":"11111111-2222-3333-4444-555555555555","resourceVersion":"7"},"status":{"conditions":[`+
-		`{"type":"Example","status":"Unknown"},{"type":"Ready","status":%q}]}}`, s.ready)
+	conditions := `{"type":"Example","status":"Unknown"}`
+	if s.ready != noReady {
+		conditions += fmt.Sprintf(`,{"type":"Ready","status":%q}`, s.ready)
+	}
+	_, _ = fmt.Fprintf(w, `{"metadata":{"name":"pico-1","uid":"11111111-2222-3333-4444-555555555555","resourceVersion":"7"},"status":{"conditions":[%s]}}`, conditions)
 }
+
+// noReady stands for a list of conditions that another writer has replaced.
+const noReady = "replaced"
 
 // startStanding runs a gateway before such an API server.
 func startStanding(t *testing.T, change ...func(*Config)) (*harness, *standingAPI) {
@@ -87,6 +94,8 @@ func TestReportIsAskedFor(t *testing.T) {
 		"heartbeat":            {"Unknown", "PATCH", own + "/status", heartful, nil, 30, 0},
 		"reading":              {"Unknown", "GET", own, "", nil, 0, 0},
 		"labels":               {"Unknown", "PATCH", own, `{"metadata":{}}`, nil, 0, 0},
+		"renewal, replaced":    {noReady, "PATCH", ownLease, renewal, nil, 8, 8},
+		"heartbeat, replaced":  {noReady, "PATCH", own + "/status", heartful, nil, 30, 0},
 		"renewal, Ready":       {"True", "PATCH", ownLease, renewal, nil, 0, 8},
 		"renewal, not Ready":   {"False", "PATCH", ownLease, renewal, nil, 0, 8},
 		"heartbeat, Ready":     {"True", "PATCH", own + "/status", heartful, nil, 0, 0},

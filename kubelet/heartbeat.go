@@ -21,7 +21,8 @@ const linkGrace = 10 * time.Second
 // checkStatus computes the status every NodeStatusUpdateFrequency, and has it
 // sent when it changed, when NodeStatusReportFrequency has passed, or when
 // heartbeats were late: the node may have been marked Unknown, which a lease
-// alone does not undo.
+// alone does not undo. It is sent with the computation nearest to the time at
+// which it is due, not with the one after it.
 func (k *Kubelet) checkStatus(now time.Duration) {
 	if k.registered != done {
 		return
@@ -31,7 +32,7 @@ func (k *Kubelet) checkStatus(now time.Duration) {
 			k.statusChanged()
 		}
 		k.statusAt = now + k.config.NodeStatusUpdateFrequency
-		k.statusDue = k.statusDue || now >= k.reportAt
+		k.statusDue = k.statusDue || now+k.config.NodeStatusUpdateFrequency/2 > k.reportAt
 	}
 	late := now-k.heartbeatAt > k.config.LeaseDuration/2
 	if late && !k.late {
@@ -47,12 +48,12 @@ func (k *Kubelet) statusChanged() {
 	k.statusDue = true
 }
 
-// shortReports is how many statuses in a row may say no more than that they are
-// heartbeats: once in an hour, by default, a whole one mends what somebody else
-// wrote over.
+// shortReports is how many statuses in a row may hold the conditions alone: once in
+// an hour, by default, a whole one repairs the rest of what another writer has
+// replaced.
 const shortReports = 11
 
-// writeStatus writes the status, or its times alone if the API server has the
+// writeStatus writes the status, or its conditions alone if the API server has the
 // rest.
 func (k *Kubelet) writeStatus(now time.Duration, w *jsonstream.Writer, micros int64) {
 	k.statusAsked = k.statusChanges
@@ -145,11 +146,11 @@ func (k *Kubelet) statusAnswered(now time.Duration, code int) {
 }
 
 // statusSent notes that the API server has the status as it was when it was
-// written.
+// written, from when on the next report is counted.
 func (k *Kubelet) statusSent(now time.Duration) {
 	k.statusTold = k.statusAsked
 	k.statusDue = k.statusChanges != k.statusTold
-	k.reportAt = now + k.config.NodeStatusReportFrequency
+	k.reportAt = k.client.askedAt + k.config.NodeStatusReportFrequency
 	k.beat(now)
 }
 

@@ -185,3 +185,41 @@ func TestVersionOfAShortAnswer(t *testing.T) {
 		t.Errorf("the renewal does not name the version: %s", r.body)
 	}
 }
+
+// TestStatusReportIntervalWithSlowAnswers: a status is sent each
+// NodeStatusReportFrequency, however long the last one and a request before it took.
+func TestStatusReportIntervalWithSlowAnswers(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		frequency, answer time.Duration
+		want              int // statuses in ten minutes
+	}{
+		{10 * time.Second, 0, 60},
+		{10 * time.Second, 200 * time.Millisecond, 60},
+		{10 * time.Second, 4 * time.Second, 60},
+		{time.Minute, 200 * time.Millisecond, 10},
+		{5 * time.Minute, 200 * time.Millisecond, 2},
+	} {
+		r := onlineRig(t, func(c *Config) {
+			c.NodeStatusReportFrequency, c.ConfigMaps = test.frequency, []ObjectName{}
+		})
+		r.advance(10*time.Second, false)
+		statuses := 0
+		for end := r.now + 10*time.Minute; r.now < end; {
+			if r.k.client.state != streamAsked {
+				r.advance(end-r.now, true)
+				continue
+			}
+			if r.k.client.op == patchStatus {
+				statuses++
+			}
+			op := r.k.client.op
+			r.advance(test.answer, false)
+			code, body := well(op)
+			r.reply(StreamAPI, code, body)
+		}
+		if statuses < test.want-1 || statuses > test.want+1 {
+			t.Errorf("each %v, answered after %v: %d statuses in ten minutes, want %d", test.frequency, test.answer, statuses, test.want)
+		}
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -167,7 +168,34 @@ func TestHeartbeatIsMergedIntoTheStatus(t *testing.T) {
 	if !reflect.DeepEqual(decode(t, got), decode(t, want)) {
 		t.Errorf("merged:\n%s\nwant:\n%s", got, want)
 	}
-	if len(short) > 400 {
+	if len(short) > 1200 {
 		t.Errorf("a heartbeat of %d bytes", len(short))
+	}
+}
+
+// TestHeartbeatAfterConditionsReplaced: where another writer has replaced the list
+// of conditions, a heartbeat restores each one whole, by the API server's own merge.
+func TestHeartbeatAfterConditionsReplaced(t *testing.T) {
+	t.Parallel()
+	n := picoNode()
+	first, later := micros("2026-02-28T23:59:50Z"), micros("2026-03-01T00:04:50Z")
+	n.SetConditions(healthy(), first)
+	want := decode(t, write(t, func(w *jsonstream.Writer) { n.WriteNode(w, later) })).Status.Conditions
+	short := write(t, func(w *jsonstream.Writer) { n.WriteHeartbeat(w, later) })
+	for _, conditions := range []string{
+		`[]`,
+		`[{"type":"KernelDeadlock","status":"False"}]`,
+		`[{"type":"Ready","status":"Unknown","reason":"NodeStatusUnknown","message":"Kubelet stopped posting node status."}]`,
+		`[{"type":"Ready","status":"","lastHeartbeatTime":"2026-02-28T23:59:50Z","lastTransitionTime":null}]`,
+	} {
+		got, err := strategicpatch.StrategicMergePatch([]byte(`{"status":{"conditions":`+conditions+`}}`), short, corev1.Node{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range want {
+			if !slices.Contains(decode(t, got).Status.Conditions, c) {
+				t.Errorf("after %s: %s is not whole:\n%s", conditions, c.Type, got)
+			}
+		}
 	}
 }

@@ -34,21 +34,16 @@ func (n *Node) WriteStatusPatch(w *jsonstream.Writer, micros int64) {
 }
 
 // WriteHeartbeat writes the body of PATCH …/status where nothing has changed but
-// the time: conditions are merged by their type, so what is left out stays as it
-// was, as in the patches of pkg/util/node PatchNodeStatus.
+// the time: the conditions alone, for what a merge leaves out stays as it was. Each
+// condition is whole. The API server merges them by type and adds one that is
+// missing as the patch has it (pkg/util/node PatchNodeStatus): a heartbeat that
+// held only its time would leave a condition without a status where another writer
+// has replaced the list.
 func (n *Node) WriteHeartbeat(w *jsonstream.Writer, micros int64) {
 	w.BeginObject()
 	w.Key("status")
 	w.BeginObject()
-	w.Key("conditions")
-	w.BeginArray()
-	for c := range numConditions {
-		w.BeginObject()
-		w.StringMember("type", conditionText[c].name)
-		timeMember(w, "lastHeartbeatTime", micros)
-		w.EndObject()
-	}
-	w.EndArray()
+	n.writeConditions(w, micros)
 	w.EndObject()
 	w.EndObject()
 }
