@@ -11,14 +11,22 @@ import (
 	"github.com/picolet/picolet/kubelet/logring"
 )
 
-// applyConfig puts what a ConfigMap asks for in force, tells of it and keeps it.
+// applyConfig puts what a ConfigMap asks for in force, reports it and stores it. One
+// that asks for the same as before, after a change of its annotations, another list
+// or a poll, has nothing done: what a command has set since stays.
 func (k *Kubelet) applyConfig(now time.Duration, w *watcher) {
-	k.drivePins(&w.staged)
-	k.driveLED(&w.staged)
-	if !k.applied.Apply(&w.staged) {
+	s := &w.staged
+	digest := s.Digest() // before the board rejects any of it
+	if digest == w.digest {
+		k.applied.Observe(s)
 		return
 	}
-	s := &w.staged
+	w.digest = digest
+	k.drivePins(s)
+	k.driveLED(s)
+	if !k.applied.Apply(s) {
+		return
+	}
 	k.configsApplied++
 	k.entriesRejected += uint32(s.Rejected)
 	k.logWatch(now, logring.Info, "ConfigMap applied", w).
@@ -30,12 +38,12 @@ func (k *Kubelet) applyConfig(now time.Duration, w *watcher) {
 	k.storing.due = true
 }
 
-// drivePins sets the pins that a ConfigMap names, and takes back those that
-// the board does not have.
+// drivePins sets the pins whose value in a ConfigMap has changed, and takes back
+// those that the board does not have.
 func (k *Kubelet) drivePins(s *configmap.Staged) {
 	for n := range configmap.MaxPins {
 		state, ok := s.Pin(n)
-		if !ok {
+		if !ok || state == k.applied.Pins[n] {
 			continue
 		}
 		if err := k.setPin(n, state); err != nil {
@@ -44,11 +52,22 @@ func (k *Kubelet) drivePins(s *configmap.Staged) {
 	}
 }
 
-// driveLED sets the LED if a ConfigMap names it.
+// driveLED sets the LED if its value in a ConfigMap has changed.
 func (k *Kubelet) driveLED(s *configmap.Staged) {
-	if on, ok := s.LED(); ok && !k.setLED(on) {
+	on, ok := s.LED()
+	if !ok || k.applied.LED == ledMode(on) {
+		return
+	}
+	if !k.setLED(on) {
 		s.RejectLED(configmap.ReasonNoLED)
 	}
+}
+
+func ledMode(on bool) board.PinMode {
+	if on {
+		return board.PinHigh
+	}
+	return board.PinLow
 }
 
 func rejectionOf(err error) configmap.Reason {

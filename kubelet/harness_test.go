@@ -26,6 +26,7 @@ type testBoard struct {
 	saveErr  error
 	loadErr  error
 	saves    int
+	rejected int // pins that could not be set
 }
 
 func (b *testBoard) Read(_ time.Duration, r *board.Readings)               { *r = b.readings }
@@ -38,8 +39,10 @@ func (b *testBoard) LED() bool      { return b.led }
 func (b *testBoard) SetPin(pin int, s board.PinState) error {
 	switch {
 	case pin >= 23 && pin <= 25:
+		b.rejected++
 		return board.ErrNoPin
 	case pin == 22 && s.Mode == board.PinPWM:
+		b.rejected++
 		return board.ErrNoPWM
 	}
 	b.pins[pin] = s

@@ -73,8 +73,20 @@ func (k *Kubelet) restore(now time.Duration) {
 		return
 	}
 	k.drive()
+	k.restoreDigests()
 	if n > 0 {
 		k.Record(now, logring.Info, "Stored configuration applied").Int("generation", int64(k.applied.Generation)).End()
+	}
+}
+
+// restoreDigests has what ConfigMaps asked for before the restart count as known. One
+// that named what the board rejected is applied again: the digest is of the rest.
+func (k *Kubelet) restoreDigests() {
+	for i := range k.watchers {
+		w := &k.watchers[i]
+		if v, ok := k.applied.Version(w.name.Namespace, w.name.Name); ok {
+			w.digest = v.Digest
+		}
 	}
 }
 

@@ -31,6 +31,7 @@ type watcher struct {
 	next    retry     // when
 	decoder configmap.Decoder
 	staged  configmap.Staged
+	digest  uint64 // of what the ConfigMap asked for last; 0: nothing yet
 
 	version     [maxVersionText]byte // where a watch goes on
 	versionLen  uint8

@@ -58,6 +58,13 @@ func (c *Config) Version(namespace, name string) (v Version, ok bool) {
 	return c.versions[i], true
 }
 
+// Observe takes the version of a ConfigMap that asks for the same as before.
+func (c *Config) Observe(s *Staged) {
+	if i := c.find(s.source | 1); i >= 0 {
+		c.versions[i].ResourceVersion = s.resourceVersion
+	}
+}
+
 func (c *Config) merge(s *Staged) {
 	for addr := range c.Memory {
 		if v, ok := s.Byte(addr); ok {
