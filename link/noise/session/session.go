@@ -96,8 +96,8 @@ type Session struct {
 
 	link    noise.Link
 	onStore func(noise.Announcement) // Gateway.Acknowledged
-	err     error // why the session ended; set before ctx ends
-	cause   error // what the connection said
+	err     error                    // why the session ended; set before ctx ends
+	cause   error                    // what the connection said
 	out     []byte
 	spare   []byte
 	alarm   *time.Timer   // for the link's Tick
