@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/singleflight"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/cache"
@@ -24,8 +25,18 @@ import (
 const (
 	tokenTTL      = 2 * time.Minute
 	reviewTimeout = 10 * time.Second
-	maxTokens     = 4096 // in the cache
-	maxReviews    = 64   // under way at one time
+	maxTokens     = 4096 // in each cache
+	// goodTTL is how long a token is remembered as one that was good: its next review
+	// is no guess.
+	goodTTL = time.Hour
+)
+
+// Reviews under way at one time. Those of one kind do not wait for those of another, so
+// that nobody without a certificate of this cluster holds up the API server.
+const (
+	maxTokenReviews    = 64 // who has this token?
+	maxTokenAccess     = 64 // what may who has a token do?
+	maxCertifiedAccess = 64 // what may who has a certificate do?
 )
 
 const authenticatedGroup = "system:authenticated"
@@ -33,27 +44,49 @@ const authenticatedGroup = "system:authenticated"
 // authenticator finds out who a client is: by certificate of the cluster's
 // client CA, else by bearer token.
 type authenticator struct {
-	ca     *clientCA
-	tokens authenticationclient.TokenReviewInterface
-	cache  *cache.LRUExpireCache // SHA-256 of a token: *UserInfo, nil for none
-	slots  chan struct{}
+	ca      *clientCA
+	tokens  authenticationclient.TokenReviewInterface
+	good    *cache.LRUExpireCache // SHA-256 of a token: identity
+	bad     *cache.LRUExpireCache // SHA-256 of a token that is none
+	flights singleflight.Group    // reviews under way, by that hash
+	guesses *guesses
+	slots   chan struct{}
+	now     func() time.Time
 }
 
-func newAuthenticator(ca *clientCA, tokens authenticationclient.TokenReviewInterface, slots chan struct{}) *authenticator {
-	return &authenticator{ca: ca, tokens: tokens, cache: cache.NewLRUExpireCache(maxTokens), slots: slots}
+// identity is the user of a token, as was reviewed.
+type identity struct {
+	user  *authenticationv1.UserInfo
+	until time.Time // when it must be reviewed again
+}
+
+func newAuthenticator(ca *clientCA, tokens authenticationclient.TokenReviewInterface) *authenticator {
+	return &authenticator{
+		ca: ca, tokens: tokens, guesses: newGuesses(), now: time.Now,
+		good: cache.NewLRUExpireCache(maxTokens), bad: cache.NewLRUExpireCache(maxTokens),
+		slots: make(chan struct{}, maxTokenReviews),
+	}
 }
 
 // authenticate refuses who is nobody. As with a kubelet, a certificate that
 // proves nothing does not keep a good token out.
-func (a *authenticator) authenticate(r *http.Request) (*authenticationv1.UserInfo, *refusal) {
+func (a *authenticator) authenticate(r *http.Request) (*client, *refusal) {
 	user, refused := a.byCertificate(r.TLS)
 	if user != nil {
-		return user, nil
+		return &client{UserInfo: user, certified: true}, nil
 	}
 	if token := bearer(r.Header); token != "" {
-		return a.byToken(r.Context(), token)
+		if user, refused = a.byToken(r.Context(), connOf(r.Context()).client, token); user != nil {
+			return &client{UserInfo: user}, nil
+		}
 	}
 	return nil, refused
+}
+
+// client is who asks.
+type client struct {
+	*authenticationv1.UserInfo
+	certified bool // by a certificate of the cluster's client CA
 }
 
 // byCertificate reads a user as the API server does (CommonNameUserConversion
@@ -95,21 +128,55 @@ func known(u authenticationv1.UserInfo) *authenticationv1.UserInfo {
 	return &u
 }
 
-func (a *authenticator) byToken(ctx context.Context, token string) (*authenticationv1.UserInfo, *refusal) {
+// byToken finds out who the client at an address is by its token. A token is asked for
+// once, however many requests bring it meanwhile.
+func (a *authenticator) byToken(ctx context.Context, addr, token string) (*authenticationv1.UserInfo, *refusal) {
 	key := sha256.Sum256([]byte(token))
-	user, ok := a.cache.Get(key)
-	if !ok {
-		reviewed, refused := a.review(ctx, token)
+	known, ok := a.good.Get(key)
+	if ok && !a.now().After(known.(identity).until) {
+		return known.(identity).user, nil
+	}
+	if _, isBad := a.bad.Get(key); isBad {
+		return nil, badToken()
+	}
+	result, _, _ := a.flights.Do(string(key[:]), func() (any, error) {
+		return a.examine(context.WithoutCancel(ctx), addr, token, key, ok), nil
+	})
+	r := result.(reviewed)
+	return r.user, r.refused
+}
+
+// reviewed is what one review of a token came to.
+type reviewed struct {
+	user    *authenticationv1.UserInfo
+	refused *refusal
+}
+
+// examine has a token reviewed and keeps the result. A token that was good before is
+// not limited as a guess.
+func (a *authenticator) examine(ctx context.Context, addr, token string, key [sha256.Size]byte, wasGood bool) reviewed {
+	if !wasGood {
+		done, refused := a.guesses.begin(addr)
 		if refused != nil {
-			return nil, refused
+			return reviewed{refused: refused}
 		}
-		a.cache.Add(key, reviewed, tokenTTL)
-		user = reviewed
+		defer done()
 	}
-	if u := user.(*authenticationv1.UserInfo); u != nil {
-		return u, nil
+	user, refused := a.review(ctx, token)
+	switch {
+	case refused != nil:
+		return reviewed{refused: refused}
+	case user == nil:
+		a.good.Remove(key)
+		a.bad.Add(key, nil, tokenTTL)
+		return reviewed{refused: badToken()}
 	}
-	return nil, unauthorized("the bearer token is none of this cluster, or no longer")
+	a.good.Add(key, identity{user, a.now().Add(tokenTTL)}, goodTTL)
+	return reviewed{user: user}
+}
+
+func badToken() *refusal {
+	return unauthorized("the bearer token is none of this cluster, or no longer")
 }
 
 // review asks the API server; the user is nil where the token is nobody's.

@@ -77,15 +77,16 @@ func TestTokensAreCached(t *testing.T) {
 	t.Parallel()
 	c := newCluster("")
 	clock := clocktesting.NewFakeClock(time.Now())
-	a := newAuthenticator(&clientCA{}, c.AuthenticationV1().TokenReviews(), make(chan struct{}, 1))
-	a.cache = cache.NewLRUExpireCacheWithClock(10, clock)
+	a := newAuthenticator(&clientCA{}, c.AuthenticationV1().TokenReviews())
+	a.good, a.bad = cache.NewLRUExpireCacheWithClock(10, clock), cache.NewLRUExpireCacheWithClock(10, clock)
+	a.now = clock.Now
 	for _, step := range []struct {
 		token   string
 		wait    time.Duration
 		reviews int
 	}{{"good", 0, 1}, {"good", tokenTTL, 1}, {"bad", 0, 2}, {"bad", time.Minute, 2}, {"good", 2 * time.Minute, 3}} {
 		clock.Step(step.wait)
-		user, refused := a.byToken(t.Context(), step.token)
+		user, refused := a.byToken(t.Context(), "10.0.0.1", step.token)
 		if (user != nil) != (step.token == "good") || (refused == nil) != (step.token == "good") || c.reviews != step.reviews {
 			t.Errorf("%+v: %v, %v, %d reviews", step, user, refused, c.reviews)
 		}

@@ -30,17 +30,19 @@ const (
 // authorizer asks the API server what a client may do.
 type authorizer struct {
 	reviews authorizationclient.SubjectAccessReviewInterface
-	cache   *cache.LRUExpireCache // the question as JSON: bool
-	slots   chan struct{}
+	cache   *cache.LRUExpireCache  // the question as JSON: bool
+	slots   map[bool]chan struct{} // by whether the client has a certificate
 }
 
-func newAuthorizer(reviews authorizationclient.SubjectAccessReviewInterface, slots chan struct{}) *authorizer {
-	return &authorizer{reviews: reviews, cache: cache.NewLRUExpireCache(maxDecisions), slots: slots}
+func newAuthorizer(reviews authorizationclient.SubjectAccessReviewInterface) *authorizer {
+	return &authorizer{reviews: reviews, cache: cache.NewLRUExpireCache(maxDecisions), slots: map[bool]chan struct{}{
+		true: make(chan struct{}, maxCertifiedAccess), false: make(chan struct{}, maxTokenAccess),
+	}}
 }
 
 // authorize lets a user pass who may do verb on one of the subresources of a
 // node (KEP-2862).
-func (a *authorizer) authorize(ctx context.Context, user *authenticationv1.UserInfo, node, verb string, subresources []string) *refusal {
+func (a *authorizer) authorize(ctx context.Context, user *client, node, verb string, subresources []string) *refusal {
 	for _, sub := range subresources {
 		allowed, refused := a.may(ctx, user, authorizationv1.ResourceAttributes{
 			Verb: verb, Version: "v1", Resource: "nodes", Subresource: sub, Name: node,
@@ -53,9 +55,9 @@ func (a *authorizer) authorize(ctx context.Context, user *authenticationv1.UserI
 		user.Username, verb, strings.Join(subresources, " or nodes/"), node)
 }
 
-func (a *authorizer) may(ctx context.Context, user *authenticationv1.UserInfo, what authorizationv1.ResourceAttributes) (bool, *refusal) {
+func (a *authorizer) may(ctx context.Context, user *client, what authorizationv1.ResourceAttributes) (bool, *refusal) {
 	spec := authorizationv1.SubjectAccessReviewSpec{
-		ResourceAttributes: &what, User: user.Username, UID: user.UID, Groups: user.Groups, Extra: extra(user),
+		ResourceAttributes: &what, User: user.Username, UID: user.UID, Groups: user.Groups, Extra: extra(user.UserInfo),
 	}
 	question, err := json.Marshal(spec)
 	if err != nil {
@@ -65,7 +67,7 @@ func (a *authorizer) may(ctx context.Context, user *authenticationv1.UserInfo, w
 	if allowed, ok := a.cache.Get(key); ok {
 		return allowed.(bool), nil
 	}
-	allowed, refused := a.review(ctx, spec)
+	allowed, refused := a.review(ctx, spec, a.slots[user.certified])
 	if refused == nil && len(key) <= maxKey {
 		ttl := denyTTL
 		if allowed {
@@ -87,13 +89,13 @@ func extra(user *authenticationv1.UserInfo) map[string]authorizationv1.ExtraValu
 	return e
 }
 
-func (a *authorizer) review(ctx context.Context, spec authorizationv1.SubjectAccessReviewSpec) (bool, *refusal) {
+func (a *authorizer) review(ctx context.Context, spec authorizationv1.SubjectAccessReviewSpec, slots chan struct{}) (bool, *refusal) {
 	ctx, cancel := context.WithTimeout(ctx, reviewTimeout)
 	defer cancel()
-	if !take(ctx, a.slots) {
+	if !take(ctx, slots) {
 		return false, busy("too many clients wait for the API server to review them")
 	}
-	defer func() { <-a.slots }()
+	defer func() { <-slots }()
 	review, err := a.reviews.Create(ctx, &authorizationv1.SubjectAccessReview{Spec: spec}, metav1.CreateOptions{})
 	if err != nil {
 		return false, busy("the API server could not say what user %q may do", spec.User).because(err)

@@ -134,12 +134,12 @@ func TestDecisionsAreCached(t *testing.T) {
 	c := newCluster("")
 	c.may = func(a authorizationv1.ResourceAttributes) bool { return a.Subresource == "metrics" }
 	clock := clocktesting.NewFakeClock(time.Now())
-	a := newAuthorizer(c.AuthorizationV1().SubjectAccessReviews(), make(chan struct{}, 1))
+	a := newAuthorizer(c.AuthorizationV1().SubjectAccessReviews())
 	a.cache = cache.NewLRUExpireCacheWithClock(10, clock)
-	jane := &authenticationv1.UserInfo{Username: "jane"}
-	other := &authenticationv1.UserInfo{Username: "jane", Groups: []string{"x"}}
+	jane := &client{UserInfo: &authenticationv1.UserInfo{Username: "jane"}}
+	other := &client{UserInfo: &authenticationv1.UserInfo{Username: "jane", Groups: []string{"x"}}}
 	for i, step := range []struct {
-		user *authenticationv1.UserInfo
+		user *client
 		sub  string
 		wait time.Duration
 		asks int
@@ -154,7 +154,7 @@ func TestDecisionsAreCached(t *testing.T) {
 			t.Errorf("step %d: asked %d times, want %d; %v", i, asks, step.asks, refused)
 		}
 	}
-	long := &authenticationv1.UserInfo{Username: strings.Repeat("x", maxKey)}
+	long := &client{UserInfo: &authenticationv1.UserInfo{Username: strings.Repeat("x", maxKey)}}
 	for range 2 {
 		_ = a.authorize(t.Context(), long, node, "get", []string{"metrics"})
 	}

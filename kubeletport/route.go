@@ -8,8 +8,6 @@ import (
 	"net/url"
 	"path"
 	"strings"
-
-	authenticationv1 "k8s.io/api/authentication/v1"
 )
 
 const (
@@ -34,7 +32,7 @@ type call struct {
 	r     *http.Request
 	port  *port
 	route *route
-	user  *authenticationv1.UserInfo
+	user  *client
 	query url.Values
 	pod   podTarget // of a route of pods
 }

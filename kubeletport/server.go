@@ -17,6 +17,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // Time and size limits of a connection.
@@ -40,6 +42,7 @@ type Server struct {
 	http    *http.Server
 	metrics *metrics
 	tls     *tls.Config
+	loud    *rate.Limiter // of log lines about refusals
 
 	connections atomic.Int64
 	goroutines  sync.WaitGroup
@@ -61,10 +64,9 @@ func New(c Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kubelet port configuration: field OwnCA: %w", err)
 	}
-	reviews := make(chan struct{}, maxReviews)
-	s := &Server{config: c, log: c.Logger, ca: &clientCA{log: c.Logger}, own: own, nodes: make(map[string]*port)}
-	s.authn = newAuthenticator(s.ca, c.Kubernetes.AuthenticationV1().TokenReviews(), reviews)
-	s.authz = newAuthorizer(c.Kubernetes.AuthorizationV1().SubjectAccessReviews(), reviews)
+	s := &Server{config: c, log: c.Logger, ca: &clientCA{log: c.Logger}, own: own, nodes: make(map[string]*port), loud: rate.NewLimiter(1, 20)}
+	s.authn = newAuthenticator(s.ca, c.Kubernetes.AuthenticationV1().TokenReviews())
+	s.authz = newAuthorizer(c.Kubernetes.AuthorizationV1().SubjectAccessReviews())
 	s.boards = newBoardClient(c.Boards, c.MaxBoardRequests)
 	s.tls = servingConfig()
 	s.listenOn = func(port int) (net.Listener, error) {
@@ -240,10 +242,11 @@ func (s *Server) handle(c *call) (refused *refusal) {
 	return c.route.serve(s, c)
 }
 
-// refused logs the first refusal of a connection.
+// refused logs the first refusal of a connection, as far as clients cannot fill the log
+// by that.
 func (s *Server) refused(c *call, refused *refusal) {
 	level := slog.LevelDebug
-	if conn := connOf(c.r.Context()); !conn.loud.Swap(true) {
+	if conn := connOf(c.r.Context()); !conn.loud.Swap(true) && s.loud.Allow() {
 		level = slog.LevelWarn
 	}
 	user := ""
