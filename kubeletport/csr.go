@@ -23,7 +23,8 @@ import (
 // made here. It neither lists nor watches requests, so it cannot come to
 // approve one that somebody else made.
 type approver struct {
-	client certificatesclient.CertificatesV1Interface // the gateway's own
+	client certificatesclient.CertificatesV1Interface // the gateway's own; nil: somebody else approves
+	turns  *turns
 	node   string
 	log    *slog.Logger
 }
@@ -58,8 +59,8 @@ func sameRequest(asked, made *certificatesv1.CertificateSigningRequest, node str
 		len(made.Status.Conditions) == 0
 }
 
-// approvingClient is a node's client whose signing requests are approved. The
-// three types below stand between the certificate manager and one method.
+// approvingClient is a node's client whose signing requests are made in turn and
+// approved. The three types below stand between the certificate manager and one method.
 type approvingClient struct {
 	kubernetes.Interface
 	approver *approver
@@ -84,9 +85,16 @@ type approvingRequests struct {
 }
 
 func (r approvingRequests) Create(ctx context.Context, asked *certificatesv1.CertificateSigningRequest, o metav1.CreateOptions) (*certificatesv1.CertificateSigningRequest, error) {
+	a := r.approver
+	if err := a.turns.wait(ctx, a.node); err != nil {
+		return nil, err
+	}
 	made, err := r.CertificateSigningRequestInterface.Create(ctx, asked, o)
-	if err == nil {
-		r.approver.approve(ctx, asked, made)
+	switch {
+	case err != nil:
+		a.turns.clear(a.node)
+	case a.client != nil:
+		a.approve(ctx, asked, made)
 	}
 	return made, err
 }
@@ -141,16 +149,18 @@ func (m *memoryStore) Update(cert, key []byte) (*tls.Certificate, error) {
 	return m.cert, nil
 }
 
-// loggedStore tells when a certificate was issued.
+// loggedStore logs when a certificate was issued, and ends its node's wait for one.
 type loggedStore struct {
 	certificate.Store
-	node string
-	log  *slog.Logger
+	turns *turns
+	node  string
+	log   *slog.Logger
 }
 
 func (l *loggedStore) Update(cert, key []byte) (*tls.Certificate, error) {
 	pair, err := l.Store.Update(cert, key)
 	if err == nil {
+		l.turns.clear(l.node)
 		l.log.Info("Serving certificate issued", "node", l.node, "expires", pair.Leaf.NotAfter)
 	}
 	return pair, err

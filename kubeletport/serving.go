@@ -71,16 +71,18 @@ func (s *Server) newServing(node string) (*serving, error) {
 	if err != nil {
 		return nil, fmt.Errorf("client of node %s: %w", node, err)
 	}
+	a := &approver{turns: s.turns, node: node, log: s.log}
 	if s.config.ApproveOwn {
-		client = approvingClient{Interface: client, approver: &approver{client: s.config.Kubernetes.CertificatesV1(), node: node, log: s.log}}
+		a.client = s.config.Kubernetes.CertificatesV1()
 	}
+	client = approvingClient{Interface: client, approver: a}
 	c.manager, err = certificate.NewManager(&certificate.Config{
 		Name:             node,
 		ClientsetFn:      func(*tls.Certificate) (kubernetes.Interface, error) { return client, nil },
 		Template:         c.subject.request(),
 		SignerName:       certificatesv1.KubeletServingSignerName,
 		GetUsages:        certificate.DefaultKubeletServingGetUsages,
-		CertificateStore: &loggedStore{Store: s.config.CertificateStore(node), node: node, log: s.log},
+		CertificateStore: &loggedStore{Store: s.config.CertificateStore(node), turns: s.turns, node: node, log: s.log},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("serving certificate of node %s: %w", node, err)

@@ -150,7 +150,7 @@ func TestApprovesItsOwnRequestsOnly(t *testing.T) {
 			t.Parallel()
 			c, log := signingCluster(t, ca, tt.change), new(syncBuffer)
 			client := approvingClient{Interface: c, approver: &approver{
-				client: c.CertificatesV1(), node: node, log: slog.New(slog.NewTextHandler(log, nil)),
+				client: c.CertificatesV1(), turns: newTurns(), node: node, log: slog.New(slog.NewTextHandler(log, nil)),
 			}}
 			key, err := ca.issue(subject{node: node})
 			must(t, err)
