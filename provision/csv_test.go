@@ -63,8 +63,10 @@ func TestEveryFieldIsAColumn(t *testing.T) {
 	}
 	v := reflect.ValueOf(got[0])
 	for i := range v.NumField() {
-		if v.Field(i).IsZero() && v.Type().Field(i).Name != "Provisioned" {
-			t.Errorf("no column sets %s", v.Type().Field(i).Name)
+		name := v.Type().Field(i).Name
+		byOthers := name == "Provisioned" || name == "NextKey" // the board learns it
+		if v.Field(i).IsZero() && !byOthers {
+			t.Errorf("no column sets %s", name)
 		}
 	}
 }

@@ -60,7 +60,8 @@ const (
 	tagLease       = 16 // 8 bytes
 	tagProvisioned = 17 // 8 bytes: Unix seconds, little-endian
 
-	optional = 0x80
+	optional   = 0x80
+	tagNextKey = 0x80 // 32 bytes; firmware that does not know it goes on by GatewayKey
 )
 
 // texts are the fields from tagNodeName on.
@@ -109,6 +110,9 @@ func (s Settings) Append(b []byte) ([]byte, error) {
 			b = binary.LittleEndian.AppendUint64(appendHead(b, tagUpdate+i, 8), uint64(*n))
 		}
 	}
+	if s.NextKey != [KeySize]byte{} {
+		b = append(appendHead(b, tagNextKey, KeySize), s.NextKey[:]...)
+	}
 	if len(b)-begin > MaxSize { // also where a length did not fit its 2 bytes
 		return b[:begin], ErrTooLarge
 	}
@@ -156,18 +160,21 @@ func Parse(p []byte) (Settings, error) {
 
 // set reads one field; seen are those that were set before.
 func (s *Settings) set(tag byte, value string, seen *uint32) error {
-	if tag >= optional {
+	if tag > tagNextKey {
 		return nil
 	}
-	if tag == 0 || tag > tagProvisioned {
+	if tag == 0 || tag > tagProvisioned && tag < optional {
 		return ErrUnknownField
 	}
 	repeats := tag == tagLabel || tag == tagConfigMap
-	if *seen&(1<<tag) != 0 && !repeats {
+	bit := uint32(1) << (tag % optional)
+	if *seen&bit != 0 && !repeats {
 		return ErrDamaged
 	}
-	*seen |= 1 << tag
+	*seen |= bit
 	switch {
+	case tag == tagNextKey && len(value) == KeySize:
+		copy(s.NextKey[:], value)
 	case tag < tagBoardKey:
 		*s.texts()[tag-tagNodeName] = value
 	case tag < tagLabel && len(value) == KeySize:
@@ -178,7 +185,7 @@ func (s *Settings) set(tag byte, value string, seen *uint32) error {
 		return s.addConfigMap(value)
 	case tag == tagNoTaint && value == "":
 		s.NoTaint = true
-	case tag >= tagUpdate && len(value) == 8:
+	case tag >= tagUpdate && tag < optional && len(value) == 8:
 		*s.numbers()[tag-tagUpdate] = int64(binary.LittleEndian.Uint64([]byte(value)))
 	default:
 		return ErrDamaged

@@ -55,6 +55,18 @@ func TestBytes(t *testing.T) {
 	}
 }
 
+// TestNextKeyIsOptional: firmware of before it skips the field, by its tag.
+func TestNextKeyIsOptional(t *testing.T) {
+	t.Parallel()
+	s := least()
+	before := mustAppend(t, s)
+	s.NextKey[0] = 1
+	p := mustAppend(t, s)
+	if field := p[len(before):]; !bytes.HasPrefix(p, before) || field[0] < 0x80 || len(field) != 3+settings.KeySize {
+		t.Errorf("%x behind %x", p, before)
+	}
+}
+
 func TestTooLarge(t *testing.T) {
 	t.Parallel()
 	s := least()
@@ -93,6 +105,8 @@ func TestParseRefuses(t *testing.T) {
 		"tag 127":               {good + "\x7f\x00\x00", settings.ErrUnknownField},
 		"short key":             {good + "\x09\x02\x00ab", settings.ErrDamaged},
 		"short duration":        {good + "\x0e\x02\x00ab", settings.ErrDamaged},
+		"short next key":        {good + "\x80\x02\x00ab", settings.ErrDamaged},
+		"two next keys":         {good + strings.Repeat("\x80\x20\x00"+strings.Repeat("k", 32), 2), settings.ErrDamaged},
 		"taint of what":         {good + "\x0d\x01\x00a", settings.ErrDamaged},
 		"label without =":       {good + "\x0b\x01\x00a", settings.ErrDamaged},
 		"ConfigMap without /":   {good + "\x0c\x01\x00a", settings.ErrDamaged},
@@ -117,7 +131,7 @@ func TestNewerErrorNamesTheVersion(t *testing.T) {
 
 func TestOptionalFieldsAreSkipped(t *testing.T) {
 	t.Parallel()
-	p := append(mustAppend(t, whole()), "\x80\x03\x00new\xff\x00\x00\x80\x00\x00"...)
+	p := append(mustAppend(t, whole()), "\x81\x03\x00new\xff\x00\x00\x81\x00\x00"...)
 	if got, err := settings.Parse(p); err != nil || !reflect.DeepEqual(got, whole()) {
 		t.Errorf("%#v, %v", got, err)
 	}

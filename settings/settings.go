@@ -33,6 +33,7 @@ type Settings struct {
 
 	BoardKey   [KeySize]byte // Optional [zero, none]: the board's private X25519 key
 	GatewayKey [KeySize]byte // Optional [zero, none]: the gateway's public X25519 key
+	NextKey    [KeySize]byte // Optional [zero, none]: a newer one, which the board has learned from the gateway
 	JoinToken  string        // Optional [none]: visible ASCII, at most 128 bytes; lets the board enrol
 
 	Labels     []kubelet.Label      // Optional [none]: at most kubelet.MaxLabels

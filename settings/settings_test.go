@@ -25,6 +25,7 @@ func whole() settings.Settings {
 		Gateway: "gateway.lab:6080", Token: "secret-token", ServerToken: "secret-server-token",
 		BoardKey:   [32]byte([]byte("secret-board-key-of-32-bytes....")),
 		GatewayKey: [32]byte([]byte("a public key of 32 bytes ......!")),
+		NextKey:    [32]byte([]byte("another public key of 32 bytes .")),
 		JoinToken:  "secret-join-token",
 		Labels:     []kubelet.Label{{Key: "example.com/room", Value: "attic"}, {Key: "empty"}},
 		ConfigMaps: []kubelet.ObjectName{{Namespace: "default", Name: "pico"}, {Namespace: "lab", Name: "leds"}},

@@ -38,13 +38,17 @@ func Load(d flash.Device) (Settings, error) {
 	return s, nil
 }
 
+// usualSize is what most settings take when written, in bytes. A board that runs has no
+// MaxSize bytes to spare.
+const usualSize = 512
+
 // Save replaces the settings of a board. After a power cut, Load returns the
 // old ones or the new ones.
 func Save(d flash.Device, s Settings) error {
 	if err := s.Validate(); err != nil {
 		return err
 	}
-	p, err := s.Append(make([]byte, 0, MaxSize))
+	p, err := s.Append(make([]byte, 0, usualSize))
 	if err != nil {
 		return err
 	}
@@ -55,13 +59,21 @@ func record(d flash.Device) *flash.Record {
 	return &flash.Record{Device: d, Offset: flash.SettingsOffset, Sectors: flash.SettingsSectors}
 }
 
+// reserve is room for the keys that a board adds by itself: its own and the gateway's
+// next one.
+const reserve = 2 * (3 + KeySize)
+
 // AppendBlock appends whole pages that hold the settings, for the beginning of
-// either of their erased sectors. The later Provisioned counts.
+// either of their erased sectors. The later Provisioned counts. Settings to which the
+// board could add no key are ErrTooLarge.
 func (s Settings) AppendBlock(b []byte) ([]byte, error) {
 	if err := s.Validate(); err != nil {
 		return b, err
 	}
 	p, err := s.Append(make([]byte, 0, MaxSize))
+	if err == nil && len(p) > MaxSize-reserve {
+		err = ErrTooLarge
+	}
 	if err != nil {
 		return b, err
 	}

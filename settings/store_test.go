@@ -6,6 +6,7 @@ package settings_test
 import (
 	"errors"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/picolet/picolet/board/flash"
@@ -151,6 +152,81 @@ func TestProvisionAgain(t *testing.T) {
 		if got, err := settings.Load(f); err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("after %d pages: %v, %v", pages, got, err)
 		}
+	}
+}
+
+// TestPowerCutWhileAKeyIsLearned cuts the power at each operation of each change of the
+// gateway's keys, one rotation after the other: the board has the keys of before or of
+// after, and all else that it was told.
+func TestPowerCutWhileAKeyIsLearned(t *testing.T) {
+	t.Parallel()
+	s := whole()
+	s.NextKey = [settings.KeySize]byte{}
+	f := chip(1)
+	if err := settings.Save(f, s); err != nil {
+		t.Fatal(err)
+	}
+	cuts := 0
+	for n := range byte(6) {
+		old := s
+		if n%2 == 0 {
+			s.NextKey[0] = n + 1 // announced
+		} else {
+			s.GatewayKey, s.NextKey = s.NextKey, [settings.KeySize]byte{} // the older one dropped
+		}
+		cuts += eachCut(f, s, func(got settings.Settings, err error) {
+			if err != nil || !reflect.DeepEqual(got, old) && !reflect.DeepEqual(got, s) {
+				t.Fatalf("change %d: %v, %v", n, got, err)
+			}
+		})
+		if err := settings.Save(f, s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if cuts < 60 {
+		t.Errorf("only %d cuts", cuts)
+	}
+}
+
+// eachCut cuts the power at each operation of saving s in f, calls check with what is
+// loaded then, and returns how many cuts there were.
+func eachCut(f *flashtest.Flash, s settings.Settings, check func(settings.Settings, error)) (cuts int) {
+	for op := 1; ; op++ {
+		for seed := range uint64(20) {
+			cut := f.Clone(seed)
+			cut.CutPower(op, flashtest.Phase(seed%3))
+			if settings.Save(cut, s) == nil {
+				return cuts
+			}
+			cuts++
+			cut.PowerOn()
+			check(settings.Load(cut))
+		}
+	}
+}
+
+// TestBoardCanAddItsKeys: what is provisioned leaves room for the keys that a board
+// makes and learns.
+func TestBoardCanAddItsKeys(t *testing.T) {
+	t.Parallel()
+	s := least()
+	s.GatewayKey[0] = 1
+	added := s
+	added.BoardKey[0], added.NextKey[0] = 2, 3
+	s.Token = strings.Repeat("t", settings.MaxSize-len(mustAppend(t, added))-3)
+	block, err := s.AppendBlock(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := chip(1)
+	provision(t, f, block)
+	added.Token = s.Token
+	if err := settings.Save(f, added); err != nil {
+		t.Errorf("saving the keys: %v", err)
+	}
+	s.Token += "t"
+	if _, err := s.AppendBlock(nil); err != settings.ErrTooLarge {
+		t.Errorf("a byte more: %v, want ErrTooLarge", err)
 	}
 }
 

@@ -28,6 +28,9 @@ func (s Settings) MarshalText() ([]byte, error) {
 	b = appendLine(b, "Wi-Fi country", orElse(s.Country != "", s.Country, "worldwide"))
 	b = appendLine(b, "Gateway", s.Gateway)
 	b = appendLine(b, "Gateway key", keyText(s.GatewayKey))
+	if s.NextKey != [KeySize]byte{} {
+		b = appendLine(b, "Next gateway key", keyText(s.NextKey))
+	}
 	b = appendLine(b, "Board key", isSet(s.BoardKey != [KeySize]byte{}))
 	b = appendLine(b, "Join token", isSet(s.JoinToken != ""))
 	b = appendLine(b, "API token", isSet(s.Token != ""))

@@ -36,6 +36,7 @@ Wi-Fi passphrase      set
 Wi-Fi country         DE
 Gateway               gateway.lab:6080
 Gateway key           61207075626c6963206b6579206f66203332206279746573202e2e2e2e2e2e21
+Next gateway key      616e6f74686572207075626c6963206b6579206f66203332206279746573202e
 Board key             set
 Join token            set
 API token             set
