@@ -39,8 +39,10 @@ func link(s settings.Settings, id string) (err error) {
 	if err != nil {
 		return err
 	}
+	uplink.settings = s
 	overLink, err = linked.New(linked.Config{
-		Kubelet: &pico, Key: key, GatewayKey: s.GatewayKey, Random: entropy{}, Memory: linkMemory[:],
+		Kubelet: &pico, Key: key, GatewayKey: s.GatewayKey, NextKey: s.NextKey, StoreKeys: storeKeys,
+		Random: entropy{}, Memory: linkMemory[:],
 		Hello: noise.Hello{BoardID: id, NodeName: s.NodeName, Version: node.RuntimeVersion, JoinToken: s.JoinToken},
 	})
 	if err == nil {
@@ -54,6 +56,21 @@ func makeKey(s *settings.Settings) (err error) {
 	if s.BoardKey, err = noise.GenerateKey(entropy{}); err != nil {
 		return err
 	}
+	return saveSettings(s)
+}
+
+// storeKeys keeps the gateway's keys with the settings.
+func storeKeys(known, next noise.PublicKey) error {
+	s := uplink.settings
+	s.GatewayKey, s.NextKey = known, next
+	err := saveSettings(&s)
+	if err == nil {
+		uplink.settings = s
+	}
+	return err
+}
+
+func saveSettings(s *settings.Settings) error {
 	before := enter(phaseFlash)
 	defer enter(before)
 	return settings.Save(&chipFlash, *s)
