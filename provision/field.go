@@ -69,7 +69,8 @@ func (f Field) Set(s *settings.Settings, value string) error {
 	if err := f.set(&probe, value); err != nil {
 		return err
 	}
-	if err := Complete(probe).Validate(); err != nil {
+	probe = Complete(probe)
+	if err := probe.Validate(); err != nil {
 		return cmp.Or(f.rule, error(&invalid{err}))
 	}
 	return f.set(s, value)

@@ -83,7 +83,7 @@ func (s *Settings) numbers() [4]*int64 {
 }
 
 // Append appends the settings as Parse reads them, at most MaxSize bytes.
-func (s Settings) Append(b []byte) ([]byte, error) {
+func (s *Settings) Append(b []byte) ([]byte, error) {
 	begin := len(b)
 	b = binary.LittleEndian.AppendUint16(b, Version)
 	for i, text := range s.texts() {

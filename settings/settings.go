@@ -59,7 +59,7 @@ var (
 )
 
 // Validate tells the first thing that is wrong.
-func (s Settings) Validate() error {
+func (s *Settings) Validate() error {
 	_, _, gatewayOK := s.GatewayAddress()
 	switch {
 	case s.SSID == "" || len(s.SSID) > 32:
@@ -88,7 +88,7 @@ func (noSensors) Read(time.Duration, *board.Readings) {}
 
 // Kubelet is the part of a kubelet's configuration that comes from settings:
 // Version, Board and Seed are missing.
-func (s Settings) Kubelet() kubelet.Config {
+func (s *Settings) Kubelet() kubelet.Config {
 	return kubelet.Config{
 		NodeName: s.NodeName, Host: s.Gateway, Token: s.Token, ServerToken: s.ServerToken,
 		Labels: s.Labels, ConfigMaps: s.ConfigMaps, NoTaint: s.NoTaint,
@@ -99,7 +99,7 @@ func (s Settings) Kubelet() kubelet.Config {
 }
 
 // GatewayAddress takes Gateway apart; false if it is not host:port.
-func (s Settings) GatewayAddress() (host string, port uint16, ok bool) {
+func (s *Settings) GatewayAddress() (host string, port uint16, ok bool) {
 	colon := len(s.Gateway) - 1
 	for colon >= 0 && s.Gateway[colon] != ':' {
 		colon--

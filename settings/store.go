@@ -44,7 +44,7 @@ const usualSize = 512
 
 // Save replaces the settings of a board. After a power cut, Load returns the
 // old ones or the new ones.
-func Save(d flash.Device, s Settings) error {
+func Save(d flash.Device, s *Settings) error {
 	if err := s.Validate(); err != nil {
 		return err
 	}

@@ -97,7 +97,7 @@ func TestPowerCut(t *testing.T) {
 			for seed := range uint64(20) {
 				cut := f.Clone(seed)
 				cut.CutPower(op, flashtest.Phase(seed%3))
-				if done = settings.Save(cut, changed) == nil; done {
+				if done = settings.Save(cut, &changed) == nil; done {
 					break
 				}
 				cuts++
@@ -114,7 +114,7 @@ func TestPowerCut(t *testing.T) {
 		if cuts < 60 {
 			t.Errorf("only %d cuts", cuts)
 		}
-		if err := settings.Save(f, changed); err != nil {
+		if err := settings.Save(f, &changed); err != nil {
 			t.Fatal(err)
 		}
 		if got, err := settings.Load(f); err != nil || !reflect.DeepEqual(got, changed) {
@@ -163,7 +163,7 @@ func TestPowerCutWhileAKeyIsLearned(t *testing.T) {
 	s := whole()
 	s.NextKey = [settings.KeySize]byte{}
 	f := chip(1)
-	if err := settings.Save(f, s); err != nil {
+	if err := settings.Save(f, &s); err != nil {
 		t.Fatal(err)
 	}
 	cuts := 0
@@ -179,7 +179,7 @@ func TestPowerCutWhileAKeyIsLearned(t *testing.T) {
 				t.Fatalf("change %d: %v, %v", n, got, err)
 			}
 		})
-		if err := settings.Save(f, s); err != nil {
+		if err := settings.Save(f, &s); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -195,7 +195,7 @@ func eachCut(f *flashtest.Flash, s settings.Settings, check func(settings.Settin
 		for seed := range uint64(20) {
 			cut := f.Clone(seed)
 			cut.CutPower(op, flashtest.Phase(seed%3))
-			if settings.Save(cut, s) == nil {
+			if settings.Save(cut, &s) == nil {
 				return cuts
 			}
 			cuts++
@@ -221,7 +221,7 @@ func TestBoardCanAddItsKeys(t *testing.T) {
 	f := chip(1)
 	provision(t, f, block)
 	added.Token = s.Token
-	if err := settings.Save(f, added); err != nil {
+	if err := settings.Save(f, &added); err != nil {
 		t.Errorf("saving the keys: %v", err)
 	}
 	s.Token += "t"
@@ -235,7 +235,7 @@ func TestWhatIsWrongIsNotSaved(t *testing.T) {
 	s := least()
 	s.SSID = ""
 	f := chip(1)
-	if err := settings.Save(f, s); err != settings.ErrSSID || f.Operations() != 0 {
+	if err := settings.Save(f, &s); err != settings.ErrSSID || f.Operations() != 0 {
 		t.Errorf("%v after %d operations", err, f.Operations())
 	}
 	if b, err := s.AppendBlock([]byte("before")); err != settings.ErrSSID || string(b) != "before" {
@@ -244,8 +244,8 @@ func TestWhatIsWrongIsNotSaved(t *testing.T) {
 }
 
 func TestLoadAllocatesLittle(t *testing.T) {
-	f := chip(1)
-	if err := settings.Save(f, whole()); err != nil {
+	f, s := chip(1), whole()
+	if err := settings.Save(f, &s); err != nil {
 		t.Fatal(err)
 	}
 	allocs := testing.AllocsPerRun(100, func() {
