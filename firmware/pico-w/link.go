@@ -26,12 +26,12 @@ var linkMemory [noise.BufferSize]byte
 
 // link puts the kubelet over an encrypted link, if the settings have the gateway's
 // key. A board without a key of its own makes one, once.
-func link(s settings.Settings, id string) (err error) {
+func link(s *settings.Settings, id string) (err error) {
 	if s.GatewayKey == [settings.KeySize]byte{} {
 		return nil
 	}
 	if s.BoardKey == [settings.KeySize]byte{} {
-		if err := makeKey(&s); err != nil {
+		if err := makeKey(s); err != nil {
 			return err
 		}
 	}
@@ -39,7 +39,6 @@ func link(s settings.Settings, id string) (err error) {
 	if err != nil {
 		return err
 	}
-	uplink.settings = s
 	overLink, err = linked.New(linked.Config{
 		Kubelet: &pico, Key: key, GatewayKey: s.GatewayKey, NextKey: s.NextKey, StoreKeys: storeKeys,
 		Random: entropy{}, Memory: linkMemory[:],
@@ -61,11 +60,12 @@ func makeKey(s *settings.Settings) (err error) {
 
 // storeKeys keeps the gateway's keys with the settings.
 func storeKeys(known, next noise.PublicKey) error {
-	s := uplink.settings
+	s := &uplink.settings
+	before := [2]noise.PublicKey{s.GatewayKey, s.NextKey}
 	s.GatewayKey, s.NextKey = known, next
-	err := saveSettings(&s)
-	if err == nil {
-		uplink.settings = s
+	err := saveSettings(s)
+	if err != nil {
+		s.GatewayKey, s.NextKey = before[0], before[1]
 	}
 	return err
 }
@@ -73,7 +73,7 @@ func storeKeys(known, next noise.PublicKey) error {
 func saveSettings(s *settings.Settings) error {
 	before := enter(phaseFlash)
 	defer enter(before)
-	return settings.Save(&chipFlash, *s)
+	return settings.Save(&chipFlash, s)
 }
 
 // entropy is the board's, for keys: it gives none where that of the chip looks

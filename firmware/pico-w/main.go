@@ -116,7 +116,7 @@ func run(s settings.Settings, reset rp2040.Reset) error {
 	if err := pico.Configure(config); err != nil {
 		return err
 	}
-	if err := link(s, config.Board.Facts.ID); err != nil {
+	if err := link(&uplink.settings, config.Board.Facts.ID); err != nil {
 		return err
 	}
 	driven.Start(clock())
