@@ -188,7 +188,7 @@ func Boot(ctx context.Context, c Config) (*Board, error) {
 func (b *Board) boot(ctx context.Context) error {
 	c := b.config
 	create := command{"name": "create", "config": map[string]any{
-		"ssid": c.SSID, "passphrase": c.Passphrase, "link": c.Link, "pace": c.Pace, "seed": c.Seed,
+		"ssid": []byte(c.SSID), "passphrase": c.Passphrase, "link": c.Link, "pace": c.Pace, "seed": c.Seed,
 		"uniqueId": numbers(c.UniqueID[:]), "mac": numbers(c.MAC[:]), "network": c.Segment != nil,
 	}}
 	if err := b.ask(ctx, create, nil); err != nil {

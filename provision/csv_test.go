@@ -111,7 +111,7 @@ func TestCSVProblems(t *testing.T) {
 		"wrong ConfigMaps":      {"node-name,configmap\na,secret\n", []string{"2:3: configmap: must be NAMESPACE/NAME"}},
 		"invalid label":         {"node-name,labels\na,secret secret=a\n", []string{"2:3: labels: at most 8, each a valid Kubernetes label"}},
 		"large tokens": {
-			"node-name,ssid,passphrase,gateway,token,server-token\na,b,secret123,c:1," + strings.Repeat("t", 2100) + "," + strings.Repeat("t", 2100),
+			"node-name,ssid,passphrase,gateway,token,server-token\na,b,secret123,c:1," + strings.Repeat("t", 4000) + "," + strings.Repeat("t", 200),
 			[]string{"2: more than 4064 bytes: shorten tokens and labels"},
 		},
 	} {

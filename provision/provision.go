@@ -12,8 +12,6 @@ package provision
 import (
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/picolet/picolet/board/flash"
@@ -30,26 +28,6 @@ var (
 	ErrNotFlash = errors.New("this is neither a UF2 file nor a copy of all flash (2 MiB)")
 	ErrRange    = errors.New("this is not for the flash of a Pico W")
 )
-
-// TCP ports of a gateway, by default.
-const (
-	LinkPort  = 6079 // encrypted links of boards
-	PlainPort = 6080 // plain HTTP of boards, as the firmware that picolet follows expects
-)
-
-// Complete fills in what depends on several fields: the port of Gateway, where
-// that names a host alone.
-func Complete(s settings.Settings) settings.Settings {
-	if s.Gateway == "" || strings.Contains(s.Gateway, ":") {
-		return s
-	}
-	port := LinkPort
-	if s.GatewayKey == [settings.KeySize]byte{} {
-		port = PlainPort
-	}
-	s.Gateway += ":" + strconv.Itoa(port)
-	return s
-}
 
 // UF2 returns the file that writes settings to a board: both copies, the first
 // before the second, so that one is whole whenever the power is cut. Provisioned

@@ -6,6 +6,7 @@ package provision
 import (
 	"encoding/hex"
 	"time"
+	"unicode/utf8"
 
 	"github.com/picolet/picolet/settings"
 )
@@ -15,6 +16,7 @@ import (
 type Summary struct {
 	NodeName                  string            `json:"nodeName"`
 	SSID                      string            `json:"ssid"`
+	SSIDHex                   string            `json:"ssidHex,omitempty"` // where it is not UTF-8, as names may be
 	PassphraseSet             bool              `json:"passphraseSet"`
 	Country                   string            `json:"country,omitempty"`
 	Gateway                   string            `json:"gateway"`
@@ -46,6 +48,9 @@ func Summarize(s settings.Settings) Summary {
 	}
 	if s.GatewayKey != [settings.KeySize]byte{} {
 		v.GatewayKey = hex.EncodeToString(s.GatewayKey[:])
+	}
+	if !utf8.ValidString(s.SSID) {
+		v.SSIDHex = hex.EncodeToString([]byte(s.SSID))
 	}
 	for _, l := range s.Labels {
 		if v.Labels == nil {

@@ -17,6 +17,10 @@ import (
 	"github.com/picolet/picolet/kubelet"
 )
 
+// MaxGatewayName is the longest name that a board looks up, in bytes: its DNS
+// messages are of that size.
+const MaxGatewayName = 100
+
 // KeySize is the length of an X25519 key in bytes.
 const KeySize = 32
 
@@ -26,10 +30,10 @@ type Settings struct {
 	SSID       string // Required: name of the Wi-Fi network, 1 to 32 bytes
 	Passphrase string // Optional [an open network]: 8 to 63 printable ASCII characters, or the key as 64 hex digits
 	Country    string // Optional [worldwide]: ISO 3166-1 alpha-2 code, which decides on Wi-Fi channels
-	Gateway    string // Required: host:port, with a DNS name or an IPv4 address
+	Gateway    string // Required: host:port, with a DNS name of at most MaxGatewayName bytes or the IPv4 address of one host
 
 	Token       string // Optional [none]: bearer token for the API server
-	ServerToken string // Optional [none]: bearer token that clients of the kubelet port must bring
+	ServerToken string // Optional [none]: bearer token that clients of the kubelet port must bring; visible ASCII, at most 256 bytes
 
 	BoardKey   [KeySize]byte // Optional [zero, none]: the board's private X25519 key
 	GatewayKey [KeySize]byte // Optional [zero, none]: the gateway's public X25519 key
@@ -53,9 +57,11 @@ var (
 	ErrSSID       = errors.New("settings: SSID: must be 1 to 32 bytes, the name of the Wi-Fi network")
 	ErrPassphrase = errors.New("settings: Passphrase: must be 8 to 63 printable ASCII characters, or 64 hex digits; empty for an open network")
 	ErrCountry    = errors.New("settings: Country: must be two capital letters as in ISO 3166-1, as DE; empty for worldwide")
-	ErrGateway    = errors.New("settings: Gateway: must be host:port with a DNS name or an IPv4 address, as 192.168.1.10:6080")
+	ErrGateway    = errors.New("settings: Gateway: must be host:port with a DNS name of up to 100 bytes or the IPv4 address of one host, for example 192.168.1.10:6080")
 	ErrJoinToken  = errors.New("settings: JoinToken: must be visible ASCII, at most 128 bytes")
-	ErrTime       = errors.New("settings: Provisioned: must be a time after 1970")
+	// ErrServerToken: the kubelet port takes no other.
+	ErrServerToken = errors.New("settings: ServerToken: must be visible ASCII, at most 256 bytes")
+	ErrTime        = errors.New("settings: Provisioned: must be a time after 1970")
 )
 
 // Validate tells the first thing that is wrong.
@@ -72,6 +78,8 @@ func (s *Settings) Validate() error {
 		return ErrGateway
 	case len(s.JoinToken) > 128 || !isASCII(s.JoinToken, '!'):
 		return ErrJoinToken
+	case len(s.ServerToken) > 256 || !isASCII(s.ServerToken, '!'):
+		return ErrServerToken
 	case s.Provisioned <= 0:
 		return ErrTime
 	}
@@ -115,13 +123,14 @@ func (s *Settings) GatewayAddress() (host string, port uint16, ok bool) {
 	return host, uint16(n), true
 }
 
-// isHost tells whether s is an IPv4 address or a DNS name. What ends with a
-// number is no name (RFC 1123, 2.1).
+// isHost reports whether s is a DNS name or the IPv4 address of one host. What
+// ends with a number is no name (RFC 1123, 2.1).
 func isHost(s string) bool {
-	if len(s) > 253 {
+	if len(s) > MaxGatewayName {
 		return false
 	}
 	labels, octets := 0, 0
+	first, _, _ := cut(s, '.')
 	for {
 		label, rest, more := cut(s, '.')
 		if !isHostLabel(label) {
@@ -132,7 +141,7 @@ func isHost(s string) bool {
 			octets++
 		}
 		if !more {
-			return !isDigits(label) || labels == 4 && octets == 4
+			return !isDigits(label) || labels == 4 && octets == 4 && isUnicast(number(first))
 		}
 		s = rest
 	}
@@ -148,6 +157,10 @@ func isHostLabel(s string) bool {
 	}
 	return s != "" && len(s) <= 63
 }
+
+// isUnicast reports whether an address that begins with an octet can be that of
+// one host, seen from another (RFC 1122, 3.2.1.3).
+func isUnicast(first int) bool { return first != 0 && first != 127 && first < 224 }
 
 // isOctet tells whether s is 0 to 255 without leading zeros, which some take
 // for octal.

@@ -51,18 +51,20 @@ func TestValidate(t *testing.T) {
 		change func(*settings.Settings)
 		want   error
 	}{
-		"no node name":        {func(s *settings.Settings) { s.NodeName = "" }, kubelet.ErrNodeName},
-		"capital node name":   {func(s *settings.Settings) { s.NodeName = "Pico" }, kubelet.ErrNodeName},
-		"long node name":      {func(s *settings.Settings) { s.NodeName = strings.Repeat("a", 64) }, kubelet.ErrNodeName},
-		"no SSID":             {func(s *settings.Settings) { s.SSID = "" }, settings.ErrSSID},
-		"long SSID":           {func(s *settings.Settings) { s.SSID = strings.Repeat("a", 33) }, settings.ErrSSID},
-		"blank in token":      {func(s *settings.Settings) { s.Token = "a b" }, kubelet.ErrToken},
-		"blank in join token": {func(s *settings.Settings) { s.JoinToken = "a b" }, settings.ErrJoinToken},
-		"long join token":     {func(s *settings.Settings) { s.JoinToken = strings.Repeat("a", 256) }, settings.ErrJoinToken},
-		"country in words":    {func(s *settings.Settings) { s.Country = "Germany" }, settings.ErrCountry},
-		"small country":       {func(s *settings.Settings) { s.Country = "de" }, settings.ErrCountry},
-		"wrong label":         {func(s *settings.Settings) { s.Labels = []kubelet.Label{{Key: "a b"}} }, kubelet.ErrLabels},
-		"too many labels":     {func(s *settings.Settings) { s.Labels = append(make([]kubelet.Label, 8), label) }, kubelet.ErrLabels},
+		"no node name":          {func(s *settings.Settings) { s.NodeName = "" }, kubelet.ErrNodeName},
+		"capital node name":     {func(s *settings.Settings) { s.NodeName = "Pico" }, kubelet.ErrNodeName},
+		"long node name":        {func(s *settings.Settings) { s.NodeName = strings.Repeat("a", 64) }, kubelet.ErrNodeName},
+		"no SSID":               {func(s *settings.Settings) { s.SSID = "" }, settings.ErrSSID},
+		"long SSID":             {func(s *settings.Settings) { s.SSID = strings.Repeat("a", 33) }, settings.ErrSSID},
+		"blank in token":        {func(s *settings.Settings) { s.Token = "a b" }, kubelet.ErrToken},
+		"blank in join token":   {func(s *settings.Settings) { s.JoinToken = "a b" }, settings.ErrJoinToken},
+		"long join token":       {func(s *settings.Settings) { s.JoinToken = strings.Repeat("a", 256) }, settings.ErrJoinToken},
+		"long server token":     {func(s *settings.Settings) { s.ServerToken = strings.Repeat("a", 257) }, settings.ErrServerToken},
+		"blank in server token": {func(s *settings.Settings) { s.ServerToken = "a b" }, settings.ErrServerToken},
+		"country in words":      {func(s *settings.Settings) { s.Country = "Germany" }, settings.ErrCountry},
+		"small country":         {func(s *settings.Settings) { s.Country = "de" }, settings.ErrCountry},
+		"wrong label":           {func(s *settings.Settings) { s.Labels = []kubelet.Label{{Key: "a b"}} }, kubelet.ErrLabels},
+		"too many labels":       {func(s *settings.Settings) { s.Labels = append(make([]kubelet.Label, 8), label) }, kubelet.ErrLabels},
 		"too many ConfigMaps": {func(s *settings.Settings) {
 			s.ConfigMaps = []kubelet.ObjectName{object, object, object, object, object}
 		}, kubelet.ErrConfigMaps},
@@ -107,9 +109,10 @@ func TestGatewayAddress(t *testing.T) {
 		"192.168.1.10:6080": {"192.168.1.10", 6080},
 		"gateway:1":         {"gateway", 1},
 		"Gate-way.lab:443":  {"Gate-way.lab", 443},
-		"0.0.0.255:65535":   {"0.0.0.255", 65535},
+		"1.0.0.0:65535":     {"1.0.0.0", 65535},
+		"223.255.255.255:1": {"223.255.255.255", 1},
 		"1.gateway:6080":    {"1.gateway", 6080},
-		strings.Repeat("a", 63) + "." + strings.Repeat("b", 63) + ":80": {strings.Repeat("a", 63) + "." + strings.Repeat("b", 63), 80},
+		strings.Repeat("a", 63) + "." + strings.Repeat("b", 36) + ":80": {strings.Repeat("a", 63) + "." + strings.Repeat("b", 36), 80},
 	} {
 		s := settings.Settings{Gateway: gateway}
 		if host, port, ok := s.GatewayAddress(); !ok || host != want.host || port != want.port {
@@ -119,6 +122,8 @@ func TestGatewayAddress(t *testing.T) {
 	for _, gateway := range []string{
 		"", ":", ":6080", "gateway", "gateway:", "gateway:0", "gateway:65536", "gateway:+80", "gateway:80a", "gateway: 80",
 		"http://gateway:80", "a b:80", "-a:80", "a-:80", "a..b:80", ".a:80", "a.:80", "[::1]:80", "::1:80", "a_b:80",
+		"0.0.0.0:80", "0.1.2.3:80", "127.0.0.1:80", "127.255.255.255:80", "224.0.0.1:80", "239.255.255.255:80", "255.255.255.255:80",
+		strings.Repeat("a", 63) + "." + strings.Repeat("b", 37) + ":80",
 		"256.1.1.1:80", "1.2.3:80", "1.2.3.4.5:80", "01.2.3.4:80", "a.1:80", "1:80", "1.2.3.999999:80", "a\x00b:80",
 		strings.Repeat("a", 64) + ":80", strings.Repeat("a.", 127) + "a:80",
 	} {

@@ -12,7 +12,7 @@ export class AccessPoint {
 
   /**
    * @param {object} [config]
-   * @param {string} [config.ssid] Optional ["picolet"].
+   * @param {string} [config.ssid] Optional ["picolet"]. A character for each byte: a name is bytes of any kind.
    * @param {string} [config.passphrase] Optional ["emulated network"]. WPA2; the empty string: an open network.
    * @param {Uint8Array} [config.bssid] Optional [02:00:00:00:00:aa]. Six bytes.
    * @param {number} [config.rssi] Optional [-50]. Signal at the station, dBm.

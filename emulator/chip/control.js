@@ -140,7 +140,7 @@ export class Control {
     const answers = [
       [Wlc.GET_RSSI, () => littleEndian(accessPoint.rssi)],
       [Wlc.GET_BSSID, () => accessPoint.bssid],
-      [Wlc.GET_SSID, () => Buffer.concat([littleEndian(Buffer.byteLength(ssid)), Buffer.from(ssid)])],
+      [Wlc.GET_SSID, () => Buffer.concat([littleEndian(ssid.length), Buffer.from(ssid, 'latin1')])],
     ];
     const answer = answers.find(([asked]) => asked === command)?.[1];
     if (!answer) return {};
@@ -211,7 +211,7 @@ export class Control {
   #join(input) {
     const length = uint32(input, 0);
     if (length > MAX_SSID_BYTES || input.length < 4 + length) return { status: Bcme.BAD_ARGUMENT };
-    const ssid = text(input.subarray(4, 4 + length));
+    const ssid = Buffer.from(input.subarray(4, 4 + length)).toString('latin1');
     return { then: () => this.#station.join(ssid) };
   }
 

@@ -18,7 +18,7 @@ const TELL_MILLIS = 50;
 
 /**
  * @typedef {object} BoardConfig
- * @property {string} ssid
+ * @property {string} ssid In base64: a name is bytes of any kind.
  * @property {string} passphrase
  * @property {'word' | 'pin'} link
  * @property {import('../pacer.js').Pace} pace
@@ -55,7 +55,7 @@ export class Session {
   /** @param {BoardConfig} config */
   create({ ssid, passphrase, link, pace, seed, uniqueId, mac, network }) {
     if (this.board) throw new Error('there is a board already');
-    this.accessPoint = new AccessPoint({ ssid, passphrase });
+    this.accessPoint = new AccessPoint({ ssid: Buffer.from(ssid, 'base64').toString('latin1'), passphrase });
     const wifi = { accessPoint: this.accessPoint, mac: Uint8Array.from(mac) };
     const board = new PicoW({ wifi, wifiLink: link, pace, seed, uniqueId: Uint8Array.from(uniqueId) });
     board.console.onByte = (byte) => this.#console.push(byte);
