@@ -84,16 +84,18 @@ func requireImage(tb testing.TB) []byte {
 	return image
 }
 
-// newPicoSettings makes the UF2 that provisions a board.
-func newPicoSettings(tb testing.TB, o picoOptions) []byte {
+// newPicoFile makes the UF2 with firmware and settings that makes a board a node.
+func newPicoFile(tb testing.TB, o picoOptions) []byte {
 	tb.Helper()
+	firmware, err := provision.ParseFirmware(requireImage(tb))
+	must(tb, err)
 	s := settings.Settings{
 		NodeName: o.name, SSID: picoSSID, Passphrase: picoPassphrase, Gateway: "10.42.0.1:" + strconv.Itoa(gatewayPort),
 	}
 	if o.settings != nil {
 		o.settings(&s)
 	}
-	uf2, err := provision.UF2(s)
+	uf2, err := firmware.UF2(s)
 	must(tb, err)
 	return uf2
 }
@@ -106,7 +108,7 @@ var emulators = make(chan struct{}, 3)
 // deleted.
 func bootPico(tb testing.TB, p *plane, o picoOptions) *picoW {
 	tb.Helper()
-	image := requireImage(tb)
+	requireImage(tb)
 	if o.name == "" {
 		o.name = unique("pico")
 	}
@@ -120,7 +122,7 @@ func bootPico(tb testing.TB, p *plane, o picoOptions) *picoW {
 	emulators <- struct{}{}
 	tb.Cleanup(func() { <-emulators })
 	b.Board = emulatortest.Boot(tb, emulator.Config{
-		Images: [][]byte{image, newPicoSettings(tb, o)},
+		Images: [][]byte{newPicoFile(tb, o)},
 		SSID:   picoSSID, Passphrase: picoPassphrase, Segment: b.segment, Pace: o.pace, Link: o.link,
 	})
 	must(tb, b.Wait(tb.Context(), maxReady, "the board joined to its access point", func(s emulator.State) bool { return s.Joined }))

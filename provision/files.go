@@ -13,8 +13,8 @@ import (
 
 // File is a file to write.
 type File struct {
-	Path    string
-	Content []byte
+	Path string
+	Make func() ([]byte, error) // Required: its content, asked for once, so that a thousand images need not be in memory
 }
 
 // ErrDrive: a boot loader's drive takes blocks, not files: those written before
@@ -91,10 +91,14 @@ func writeTemporary(f File) (string, error) {
 	if _, err := os.Stat(filepath.Join(dir, "INFO_UF2.TXT")); err == nil {
 		return "", fmt.Errorf("%s: %w", dir, ErrDrive)
 	}
+	content, err := f.Make()
+	if err != nil {
+		return "", err
+	}
 	file, err := os.CreateTemp(dir, "."+filepath.Base(f.Path)+".*") // mode 0600
 	if err != nil {
 		return "", err
 	}
-	_, err = file.Write(f.Content)
+	_, err = file.Write(content)
 	return file.Name(), errors.Join(err, file.Sync(), file.Close())
 }

@@ -40,7 +40,7 @@ func content(t *testing.T, path string) string {
 func filesIn(dir string, names ...string) []provision.File {
 	var files []provision.File
 	for _, name := range names {
-		files = append(files, provision.File{Path: filepath.Join(dir, name), Content: []byte("new " + name)})
+		files = append(files, provision.File{Path: filepath.Join(dir, name), Make: func() ([]byte, error) { return []byte("new " + name), nil }})
 	}
 	return files
 }

@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package provision makes the files that give boards their settings, and reads
-// them back: a small UF2 for each board, which its boot loader writes beside
-// the firmware. It takes settings from flags and from CSV files.
+// them back: a UF2 for each board, which its boot loader writes beside the
+// firmware or with it. It takes settings from flags and from CSV files.
 //
 // It talks to no board, and puts no value into an error message: a passphrase
 // could stand in any column.
@@ -12,7 +12,6 @@ package provision
 import (
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/picolet/picolet/board/flash"
 	"github.com/picolet/picolet/settings"
@@ -25,27 +24,9 @@ const flashBase = 0x10000000
 // Errors of Read, beside those of uf2.Decode and settings.Load.
 var (
 	ErrFirmware = errors.New("this is firmware, which holds no settings: give the file that picolet provision made, or a copy of all flash")
-	ErrNotFlash = errors.New("this is neither a UF2 file nor a copy of all flash (2 MiB)")
+	ErrNotFlash = errors.New("this is neither a UF2 file nor a copy of all flash (2 MiB, 2097152 bytes)")
 	ErrRange    = errors.New("this is not for the flash of a Pico W")
 )
-
-// UF2 returns the file that writes settings to a board: both copies, the first
-// before the second, so that one is whole whenever the power is cut. Provisioned
-// may be 0 for now.
-func UF2(s settings.Settings) ([]byte, error) {
-	if s.Provisioned == 0 {
-		s.Provisioned = time.Now().Unix()
-	}
-	block, err := s.AppendBlock(nil)
-	if err != nil {
-		return nil, err
-	}
-	var copies []uf2.Segment
-	for i := range uint32(flash.SettingsSectors) {
-		copies = append(copies, uf2.Segment{Address: flashBase + flash.SettingsOffset + i*flash.SectorSize, Bytes: block})
-	}
-	return uf2.Encode(uf2.RP2040, copies...)
-}
 
 // Read returns the settings in a UF2 file, or in a copy of all flash.
 func Read(file []byte) (settings.Settings, error) {
@@ -63,7 +44,7 @@ func load(file []byte) (memory, error) {
 		case len(file) > 4 && string(file[:4]) == "\x7fELF":
 			return nil, ErrFirmware
 		case len(file) != flash.Size:
-			return nil, ErrNotFlash
+			return nil, fmt.Errorf("%w, but %d bytes", ErrNotFlash, len(file))
 		}
 		return append(memory(nil), file...), nil
 	}
@@ -74,12 +55,12 @@ func load(file []byte) (memory, error) {
 	chip := erased()
 	holdsSettings := false
 	for _, s := range segments {
-		end := uint64(s.Address) + uint64(len(s.Bytes))
-		if s.Address < flashBase || end > flashBase+flash.Size {
-			return nil, fmt.Errorf("%d bytes at %#x: %w", len(s.Bytes), s.Address, ErrRange)
+		offset, err := offsetOf(s)
+		if err != nil {
+			return nil, err
 		}
-		copy(chip[s.Address-flashBase:], s.Bytes)
-		holdsSettings = holdsSettings || end > flashBase+flash.SettingsOffset
+		copy(chip[offset:], s.Bytes)
+		holdsSettings = holdsSettings || int(offset)+len(s.Bytes) > flash.SettingsOffset
 	}
 	if !holdsSettings {
 		return nil, ErrFirmware

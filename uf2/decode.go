@@ -10,6 +10,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // Is tells whether a file begins as UF2 does.
@@ -24,7 +25,8 @@ type block struct {
 	address uint32
 	number  uint32
 	total   uint32
-	family  Family
+	family  Family // 0: none is named
+	size    uint32 // of the payload
 	raw     []byte
 }
 
@@ -74,17 +76,17 @@ func split(file []byte) ([]block, error) {
 		raw := file[i*blockSize : (i+1)*blockSize]
 		word := func(at int) uint32 { return binary.LittleEndian.Uint32(raw[at:]) }
 		blocks[i] = block{
-			at: i, raw: raw, flags: word(8), address: word(12), number: word(20), total: word(24), family: Family(word(28)),
+			at: i, raw: raw, flags: word(8), address: word(12), size: word(16), number: word(20), total: word(24),
 		}
 		b := &blocks[i]
+		if b.flags&flagFamily != 0 {
+			b.family = Family(word(28))
+		}
 		if !Is(raw) || word(endAt) != magicEnd {
 			return nil, b.errorf(ErrDamaged, "the magic words are missing")
 		}
 		if b.flags&flagContainer != 0 {
-			return nil, b.errorf(ErrDamaged, "it is of an archive of files, not of a flash image")
-		}
-		if size := word(16); b.flags&flagNotMainFlash == 0 && size != payloadSize {
-			return nil, b.errorf(ErrDamaged, "its payload is %d bytes, not %d", size, payloadSize)
+			return nil, fmt.Errorf("block %d: %w", i, ErrArchive)
 		}
 	}
 	return blocks, nil
@@ -93,25 +95,25 @@ func split(file []byte) ([]block, error) {
 // choose returns the blocks of a family.
 func choose(blocks []block, f Family) ([]block, error) {
 	var chosen []block
-	var other error
+	var others []string
 	for _, b := range blocks {
 		switch {
 		case b.flags&flagNotMainFlash != 0:
-		case b.flags&flagFamily == 0:
-			other = b.errorf(ErrFamily, "it names none, %v is needed", f)
-		case b.family != f:
-			other = b.errorf(ErrFamily, "it is for %v, not for %v", b.family, f)
-		default:
+		case b.family == f && b.size != payloadSize:
+			return nil, b.errorf(ErrPayload, "its payload is %d bytes", b.size)
+		case b.family == f:
 			chosen = append(chosen, b)
+		case !slices.Contains(others, b.family.String()):
+			others = append(others, b.family.String())
 		}
 	}
-	if len(chosen) == 0 && other == nil {
+	switch {
+	case len(chosen) > 0:
+		return chosen, nil
+	case len(others) == 0:
 		return nil, fmt.Errorf("no block is for flash: %w", ErrFamily)
 	}
-	if len(chosen) == 0 {
-		return nil, other
-	}
-	return chosen, nil
+	return nil, fmt.Errorf("it is for %s, not for %v: %w", strings.Join(others, " and for "), f, ErrFamily)
 }
 
 // checkNumbers makes sure that each block is there once.

@@ -15,38 +15,6 @@ import (
 	"fmt"
 )
 
-// Family says which chip a block is for.
-type Family uint32
-
-// RP2040 is the family of the Raspberry Pi Pico W.
-const RP2040 Family = 0xe48bff56
-
-// families names those that are likely to be mistaken for one another; the
-// numbers are from utils/uf2families.json of the specification.
-var families = map[Family]string{
-	RP2040:     "RP2040",
-	0xe48bff57: "RP2xxx, absolute addresses",
-	0xe48bff58: "RP2xxx, data",
-	0xe48bff59: "RP2350, Arm, secure",
-	0xe48bff5a: "RP2350, RISC-V",
-	0xe48bff5b: "RP2350, Arm, non-secure",
-	0x1c5f21b0: "ESP32",
-	0xbfdd4eee: "ESP32-S2",
-	0xc47e5767: "ESP32-S3",
-	0xd42ba06c: "ESP32-C3",
-	0x68ed2b88: "SAMD21",
-	0x55114460: "SAMD51",
-	0xada52840: "nRF52840",
-	0x57755a57: "STM32F4",
-}
-
-func (f Family) String() string {
-	if name, ok := families[f]; ok {
-		return fmt.Sprintf("%s (%#08x)", name, uint32(f))
-	}
-	return fmt.Sprintf("%#08x", uint32(f))
-}
-
 // A block is 512 bytes, little-endian: two magic words, flags, address, payload
 // size, number of the block, number of blocks, family, 476 bytes of data, a
 // magic word.
@@ -74,6 +42,8 @@ var (
 	ErrTruncated = errors.New("the file is cut short: copy or make it again")
 	ErrDamaged   = errors.New("the file is damaged: copy or make it again")
 	ErrFamily    = errors.New("the file is for another chip")
+	ErrPayload   = errors.New("the boot ROM of an RP2040 takes payloads of 256 bytes: make the file by a tool for that chip")
+	ErrArchive   = errors.New("the file is an archive of files, not a flash image")
 	ErrChecksum  = errors.New("the checksum is wrong: copy or make the file again")
 )
 

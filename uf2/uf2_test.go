@@ -10,10 +10,12 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -113,9 +115,9 @@ func TestDecodeRefuses(t *testing.T) {
 		"no start":        {func(f []byte) []byte { return put(f, 1, 0, 7) }, ErrDamaged, "block 1"},
 		"no second start": {func(f []byte) []byte { return put(f, 2, 4, 7) }, ErrDamaged, "block 2"},
 		"no end":          {func(f []byte) []byte { return put(f, 0, endAt, 7) }, ErrDamaged, "block 0"},
-		"archive":         {func(f []byte) []byte { return put(f, 0, 8, flagContainer) }, ErrDamaged, "archive"},
-		"large payload":   {func(f []byte) []byte { return put(f, 1, 16, 476) }, ErrDamaged, "payload is 476 bytes"},
-		"no family":       {func(f []byte) []byte { return put(put(put(f, 0, 8, 0), 1, 8, 0), 2, 8, 0) }, ErrFamily, "RP2040 (0xe48bff56) is needed"},
+		"archive":         {func(f []byte) []byte { return put(f, 0, 8, flagContainer) }, ErrArchive, "block 0"},
+		"large payload":   {func(f []byte) []byte { return put(f, 1, 16, 476) }, ErrPayload, "block 1: its payload is 476 bytes"},
+		"no family":       {func(f []byte) []byte { return put(put(put(f, 0, 8, 0), 1, 8, 0), 2, 8, 0) }, ErrFamily, "it is for no chip in particular, not for RP2040 (0xe48bff56)"},
 		"nothing for flash": {func(f []byte) []byte {
 			return put(put(put(f, 0, 8, 1), 1, 8, 1), 2, 8, 1)
 		}, ErrFamily, "no block is for flash"},
@@ -148,7 +150,11 @@ func TestOtherFamilies(t *testing.T) {
 	if !errors.Is(err, ErrFamily) || !strings.Contains(err.Error(), "for 0x12345678,") {
 		t.Errorf("%v", err)
 	}
-	mixed := append(other, mustEncode(t, RP2040, Segment{0x10000000, page(1)})...)
+	_, err = Decode(put(append(other, mustEncode(t, 0xe48bff57, Segment{0x10ffff00, page(9)})...), 0, 16, 476), RP2040)
+	if !errors.Is(err, ErrFamily) || !strings.Contains(err.Error(), "RP2350, Arm, secure (0xe48bff59) and for RP2xxx, absolute addresses (0xe48bff57), not for") {
+		t.Errorf("%v", err)
+	}
+	mixed := append(put(other, 0, 16, 476), mustEncode(t, RP2040, Segment{0x10000000, page(1)})...)
 	got, err := Decode(mixed, RP2040)
 	if err != nil || len(got) != 1 || !bytes.Equal(got[0].Bytes, page(1)) {
 		t.Errorf("%v, %v", got, err)
@@ -164,6 +170,88 @@ func TestCommentsAndChecksums(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%v, %v", got, err)
 	}
+}
+
+// TestEncodeFlash: a boot ROM, which erases by the numbers of blocks, leaves in flash
+// what the file says and nothing of what was there, in whatever order blocks come.
+func TestEncodeFlash(t *testing.T) {
+	t.Parallel()
+	segments := []Segment{
+		{0x101fe000, page(3)}, {0x10000000, slices.Repeat(page(1), 17)}, {0x101ff000, page(4)}, {0x10003f00, slices.Repeat(page(2), 2)},
+		{0x10000100, page(7)},
+	}
+	file, err := EncodeFlash(RP2040, segments...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[uint32]byte{}
+	for _, s := range segments {
+		for i, b := range s.Bytes {
+			want[s.Address+uint32(i)] = b
+		}
+	}
+	count := len(file) / blockSize
+	for _, order := range [][]int{rand.New(rand.NewPCG(1, 1)).Perm(count), rand.New(rand.NewPCG(2, 2)).Perm(count)} {
+		rom := bootROM{flash: map[uint32]byte{}}
+		for _, s := range []uint32{0x10000000, 0x10001000, 0x10002000, 0x10003000, 0x10004000, 0x101fe000, 0x101ff000} {
+			rom.used(s)
+		}
+		for _, i := range order {
+			rom.write(file[i*blockSize : (i+1)*blockSize])
+		}
+		if !rom.restarts {
+			t.Error("the board is not restarted")
+		}
+		for address, b := range rom.flash {
+			if w, ok := want[address]; ok && b != w || !ok && b != 0xff && address/sectorSize != 0x10002000/sectorSize {
+				t.Fatalf("%#x holds %#x", address, b)
+			}
+		}
+	}
+	if _, err := EncodeFlash(RP2040, Segment{0x10000000, nil}); !errors.Is(err, ErrSegment) {
+		t.Errorf("nothing: %v", err)
+	}
+	if _, err := EncodeFlash(RP2040, Segment{0xffffff00, make([]byte, 257)}); !errors.Is(err, ErrSegment) {
+		t.Errorf("beyond the end: %v", err)
+	}
+}
+
+// bootROM is what the ROM of an RP2040 makes of the blocks that it is given.
+type bootROM struct {
+	flash    map[uint32]byte
+	erased   map[uint32]bool // groups of 16 block numbers
+	seen     map[uint32]bool
+	total    uint32
+	restarts bool
+}
+
+// used fills a sector with what another file has left there.
+func (r *bootROM) used(sector uint32) {
+	for i := range uint32(sectorSize) {
+		r.flash[sector+i] = 0x5a
+	}
+}
+
+func (r *bootROM) write(block []byte) {
+	word := func(at int) uint32 { return binary.LittleEndian.Uint32(block[at:]) }
+	address, number, total := word(12), word(20), word(24)
+	if word(8) != flagFamily || word(16) != payloadSize || Family(word(28)) != RP2040 || r.restarts {
+		return
+	}
+	if total != r.total {
+		r.total, r.erased, r.seen = total, map[uint32]bool{}, map[uint32]bool{}
+	}
+	if group := number * payloadSize / sectorSize; !r.erased[group] {
+		r.erased[group] = true
+		for i := range uint32(sectorSize) {
+			r.flash[address/sectorSize*sectorSize+i] = 0xff
+		}
+	}
+	for i, b := range block[dataAt : dataAt+payloadSize] {
+		r.flash[address+uint32(i)] &= b
+	}
+	r.seen[number] = true
+	r.restarts = len(r.seen) == int(total)
 }
 
 // TestAgreesWithTheEmulator gives the same file to the emulated board's loader.

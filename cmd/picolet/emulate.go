@@ -45,11 +45,11 @@ type emulateFlags struct {
 func newEmulateCommand() *cobra.Command {
 	var f emulateFlags
 	c := &cobra.Command{
-		Use:   "emulate IMAGE [SETTINGS.uf2 ...]",
+		Use:   "emulate FILE.uf2 [SETTINGS.uf2 ...]",
 		Short: "Run a firmware image on an emulated Raspberry Pi Pico W",
 		Long: `Run a firmware image on an emulated Raspberry Pi Pico W and show its serial console.
-Ctrl-C ends it. IMAGE is UF2, ELF or raw; the files behind it are written to flash
-after it, as if dropped on the board: settings that "picolet provision" has made.
+Ctrl-C ends it. FILE is what "picolet provision --firmware" has made, or firmware alone
+as UF2, ELF or raw; settings behind it are written to flash after it.
 
 The board finds the Wi-Fi network, the gateway's name or address, and its port as its
 settings name them, whatever they are: they lead to --gateway, and nowhere else. So
@@ -59,7 +59,7 @@ the file for a real board works unchanged. Without settings the network is calle
 It needs Node.js 20 and npm; the first run installs the emulator into the user's cache.
 The emulator shows what the image does on models of both chips, written from their
 documentation: it is no board.`,
-		Example: `  picolet emulate picolet-pico-w.uf2 pico-1.uf2`,
+		Example: `  picolet emulate pico-1.uf2`,
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usagef("say which image to run; see %q", c.CommandPath()+" --help")
@@ -117,7 +117,8 @@ func (f *emulateFlags) run(ctx context.Context, files []string, out io.Writer, p
 	return b.run(ctx)
 }
 
-// readImages reads files, and the settings among all but the first.
+// readImages reads files, and the last settings in them. All but the first must hold
+// some.
 func readImages(files []string) (images [][]byte, told *settings.Settings, err error) {
 	for i, name := range files {
 		image, err := readFirmware(name)
@@ -125,14 +126,13 @@ func readImages(files []string) (images [][]byte, told *settings.Settings, err e
 			return nil, nil, err
 		}
 		images = append(images, image)
-		if i == 0 {
-			continue
-		}
 		s, err := provision.Read(image)
-		if err != nil {
+		switch {
+		case err == nil:
+			told = &s
+		case i > 0:
 			return nil, nil, fmt.Errorf("%s: %w", name, err)
 		}
-		told = &s
 	}
 	return images, told, nil
 }

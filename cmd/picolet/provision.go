@@ -24,17 +24,26 @@ import (
 // maxImage bounds what --read reads, in bytes: a UF2 of 16 MiB of flash.
 const maxImage = 33 << 20
 
-const howToCopy = "Hold BOOTSEL while plugging the board in, then copy the file to the drive RPI-RP2. The firmware stays.\n"
+// howToCopy follows what is written.
+func (f *provisionFlags) howToCopy() string {
+	what := "The firmware on the board stays."
+	if f.firmware != "" {
+		what = "It holds the firmware, too."
+	}
+	return "Hold BOOTSEL while plugging the board in, then copy the file to the drive RPI-RP2. " + what + "\n"
+}
 
 func newProvisionCommand() *cobra.Command {
 	f := newProvisionFlags()
 	c := &cobra.Command{
 		Use:   "provision",
 		Short: "Make the file that tells a Pico W its name, Wi-Fi network and gateway",
-		Long: `Make the settings of a Raspberry Pi Pico W: a small UF2 file. To put it on the
-board, hold BOOTSEL while plugging it in, and copy the file to the drive RPI-RP2
-that appears. The firmware on the board stays, in whichever order the two are
-copied; so does its last configuration.
+		Long: `Make a Raspberry Pi Pico W a node: write a UF2 file with its settings and, with
+--firmware, its firmware. To put it on the board,
+hold BOOTSEL while plugging it in, and copy the file to the drive RPI-RP2 that appears.
+The board restarts as soon as it has the whole file, so a new board needs one file with
+both. Without --firmware, the firmware on the board stays; its last configuration stays
+always.
 
 The passphrase is read from a file, from standard input (--passphrase-file -) or
 from the environment variable PICOLET_PASSPHRASE. It stands readable in the file
@@ -51,7 +60,8 @@ prints the key. The board makes its own key at its first boot, and keeps it unti
 is provisioned again; with --make-key it is made here, and its public key is printed.
 The port of --gateway may be left out: it is ` + strconv.Itoa(linkPort) + ` then, or ` + strconv.Itoa(plainPort) + ` without --gateway-key.`,
 		Example: `  KEY=$(picolet gateway key)
-  picolet provision --node-name pico-1 --ssid home --passphrase-file wifi.txt --gateway 192.168.1.10 --gateway-key $KEY
+  picolet provision --firmware picolet-pico-w.uf2 --node-name pico-1 --ssid home --passphrase-file wifi.txt \
+    --gateway 192.168.1.10 --gateway-key $KEY
   picolet provision --csv boards.csv --dir out --gateway 192.168.1.10 --gateway-key $KEY
   picolet provision --read pico-1.uf2
 
@@ -95,20 +105,41 @@ func (f *provisionFlags) runOne(c *cobra.Command) error {
 	if err := f.giveKey(&s); err != nil {
 		return err
 	}
-	file, err := provision.UF2(provision.Complete(s))
+	firmware, err := f.readFirmware()
 	if err != nil {
 		return err
 	}
 	path := cmp.Or(f.output, s.NodeName+".uf2")
-	if err := provision.Write([]provision.File{{Path: path, Content: file}}, f.force); err != nil {
+	if err := provision.Write([]provision.File{uf2File(path, firmware, s)}, f.force); err != nil {
 		return fmt.Errorf("nothing was written: %w", err)
 	}
 	text, err := describeKey(s)
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(c.OutOrStdout(), "Wrote the settings of %s to %s.\n%s%s", s.NodeName, path, text, howToCopy)
+	_, err = fmt.Fprintf(c.OutOrStdout(), "Wrote the settings of %s to %s.\n%s%s", s.NodeName, path, text, f.howToCopy())
 	return err
+}
+
+// readFirmware reads the file of --firmware, if there is one.
+func (f *provisionFlags) readFirmware() (provision.Firmware, error) {
+	if f.firmware == "" {
+		return nil, nil
+	}
+	file, err := readFlashFile(f.firmware)
+	if err != nil {
+		return nil, fmt.Errorf("--firmware: %w", err)
+	}
+	firmware, err := provision.ParseFirmware(file)
+	if err != nil {
+		return nil, fmt.Errorf("--firmware %s: %w", f.firmware, err)
+	}
+	return firmware, nil
+}
+
+// uf2File is the file of one board.
+func uf2File(path string, firmware provision.Firmware, s settings.Settings) provision.File {
+	return provision.File{Path: path, Make: func() ([]byte, error) { return firmware.UF2(provision.Complete(s)) }}
 }
 
 // missingFlags names the flags that were left out.
@@ -139,16 +170,17 @@ func (f *provisionFlags) runCSV(c *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	firmware, err := f.readFirmware()
+	if err != nil {
+		return err
+	}
 	files := make([]provision.File, len(boards))
 	for i, s := range boards {
 		if err := f.giveKey(&s); err != nil {
 			return err
 		}
 		boards[i] = s
-		files[i].Path = filepath.Join(f.dir, s.NodeName+".uf2")
-		if files[i].Content, err = provision.UF2(s); err != nil {
-			return err
-		}
+		files[i] = uf2File(filepath.Join(f.dir, s.NodeName+".uf2"), firmware, s)
 	}
 	if err := os.MkdirAll(f.dir, 0o700); err != nil {
 		return fmt.Errorf("cannot make the directory, choose another by --dir: %w", err)
@@ -227,8 +259,11 @@ func readFlashFile(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !info.Mode().IsRegular() || info.Size() > maxImage {
+	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s: %w", path, provision.ErrNotFlash)
+	}
+	if info.Size() > maxImage {
+		return nil, fmt.Errorf("%s: %w, but %d bytes", path, provision.ErrNotFlash, info.Size())
 	}
 	return os.ReadFile(path)
 }

@@ -26,6 +26,7 @@ type provisionFlags struct {
 
 	open, force, makeKey   bool
 	output, csv, dir, read string
+	firmware               string
 }
 
 func newProvisionFlags() *provisionFlags {
@@ -56,6 +57,7 @@ func (f *provisionFlags) register(c *cobra.Command) {
 	}
 	fs.BoolVar(&f.open, "open", false, "the Wi-Fi network has no passphrase")
 	fs.BoolVar(&f.makeKey, "make-key", false, "make the board's key here, not on the board, so that it can be approved before it is switched on")
+	fs.StringVar(&f.firmware, "firmware", "", "UF2 `FILE` of the firmware, to write it with the settings (default: the firmware on the board stays)")
 	fs.StringVarP(&f.output, "output", "o", "", "`FILE` to write (default: NODE-NAME.uf2); with --read text or json")
 	fs.StringVar(&f.csv, "csv", "", "`FILE` with a line for each board (- for standard input)")
 	fs.StringVar(&f.dir, "dir", ".", "`DIRECTORY` for the files that --csv makes, NODE-NAME.uf2")

@@ -6,12 +6,16 @@ package main
 import (
 	"errors"
 	"net"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/picolet/picolet/uf2"
 )
 
 func TestMain(m *testing.M) {
@@ -19,7 +23,7 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs the command as users do. Each script has a port that is
-// taken, $TAKEN, and one where nobody listens, $FREE.
+// taken, $TAKEN, one where nobody listens, $FREE, and firmware.uf2 and pico2.uf2.
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
@@ -35,13 +39,28 @@ func TestScripts(t *testing.T) {
 			e.Setenv("FREE", free)
 			e.Setenv("XDG_STATE_HOME", e.Getenv("WORK")+"/state")
 			e.Setenv("HOME", e.Getenv("WORK")+"/home")
-			return err
+			return errors.Join(err, writeFirmware(e.Getenv("WORK")))
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"usage": func(ts *testscript.TestScript, _ bool, args []string) { checkFailure(ts, exitUsage, args) },
 			"fails": func(ts *testscript.TestScript, _ bool, args []string) { checkFailure(ts, exitFailed, args) },
 		},
 	})
+}
+
+// writeFirmware makes images, of a Pico W and of a Pico 2, that do nothing.
+func writeFirmware(dir string) error {
+	image := uf2.Segment{Address: 0x10000000, Bytes: make([]byte, 512)}
+	for name, family := range map[string]uf2.Family{"firmware.uf2": uf2.RP2040, "pico2.uf2": 0xe48bff59} {
+		file, err := uf2.Encode(family, image)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, name), file, 0o600)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // checkFailure runs picolet with args[1:]. It must exit with code and say one

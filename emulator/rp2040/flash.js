@@ -48,17 +48,22 @@ export class Flash {
   }
 
   /**
-   * Writes an image as the boot ROM does when it is dropped on the board: sectors that it touches are erased.
+   * Writes an image. A UF2 is written as the boot ROM does when it is dropped on the board: a sector is erased by
+   * the first block of each 16, counted by their numbers (erratum RP2040-E14). Of others, which a debugger loads,
+   * all sectors that they touch are erased.
    * @param {Uint8Array} image UF2, ELF or raw.
    * @throws {Error} The image is bad; nothing has been written.
    */
   load(image) {
-    const segments = parseImage(image);
-    const sectors = new Set(segments.flatMap(({ offset, bytes }) => sectorsOf(offset, bytes.length)));
-    for (const sector of sectors) {
-      this.bytes.fill(0xff, sector * SECTOR_BYTES, (sector + 1) * SECTOR_BYTES);
+    const erased = new Set();
+    for (const { offset, bytes, number } of parseImage(image)) {
+      for (const sector of sectorsOf(offset, bytes.length)) {
+        const group = number === undefined ? sector : Math.floor((number * PAGE_BYTES) / SECTOR_BYTES);
+        if (!erased.has(group)) this.bytes.fill(0xff, sector * SECTOR_BYTES, (sector + 1) * SECTOR_BYTES);
+        erased.add(group);
+      }
+      this.bytes.set(bytes.map((byte, i) => byte & this.bytes[offset + i]), offset);
     }
-    for (const { offset, bytes } of segments) this.bytes.set(bytes, offset);
   }
 
   /** @param {Cut | undefined} cut */

@@ -153,11 +153,12 @@ test('an interrupted program leaves every bit old or new, as the seed says', () 
   assert.throws(() => new PicoW().flash.cutPower({ operation: 0 }), RangeError);
 });
 
-/** @param {Partial<Record<'flags' | 'address' | 'size' | 'family' | 'blocks' | 'end', number>>} [fields] */
+/** @param {Partial<Record<'flags' | 'address' | 'size' | 'number' | 'family' | 'blocks' | 'end', number>>} [fields] */
 function uf2(fields = {}) {
-  const { flags = 0x2000, address = 0x10001000, size = 256, family = 0xe48bff56, blocks = 1, end = 0x0ab16f30 } = fields;
+  const { flags = 0x2000, address = 0x10001000, size = 256, family = 0xe48bff56 } = fields;
+  const { number = 0, blocks = 1, end = 0x0ab16f30 } = fields;
   const block = Buffer.alloc(512, 0x42);
-  const words = [0x0a324655, 0x9e5d5157, flags, address, size, 0, blocks, family];
+  const words = [0x0a324655, 0x9e5d5157, flags, address, size, number, blocks, family];
   words.forEach((value, i) => block.writeUInt32LE(value, 4 * i));
   block.writeUInt32LE(end, 508);
   return block;
@@ -171,15 +172,28 @@ test('a UF2 is written where it says, and what else is in its sectors is erased'
   assert.ok(isBootable(board.flash.bytes));
 });
 
+test('blocks of a UF2 that are for other chips are skipped', () => {
+  const board = new PicoW();
+  board.flash.load(Buffer.concat([uf2({ family: 0xe48bff59, size: 476, blocks: 7 }), uf2({ address: 0x10003000 })]));
+  assert.deepEqual([0x1000, 0x3000].map((at) => board.flash.bytes[at]), [0xff, 0x42]);
+});
+
+test('the boot ROM erases by the numbers of blocks, so sectors that share sixteen are written over what was there', () => {
+  const board = new PicoW();
+  board.flash.bytes.fill(0, 0x1000, 0x3000);
+  board.flash.load(Buffer.concat([uf2({ blocks: 2 }), uf2({ blocks: 2, address: 0x10002000, number: 1 })]));
+  assert.deepEqual([0x1000, 0x2000].map((address) => board.flash.bytes[address]), [0x42, 0]);
+});
+
 for (const [what, bytes, message] of /** @type {[string, Uint8Array, RegExp][]} */ ([
-  ['of another family', uf2({ family: 0xada52840 }), /block 0: for family 0xada52840/],
+  ['of another family', uf2({ family: 0xada52840 }), /for family 0xada52840/],
   ['cut short', uf2().subarray(0, 500), /cut after 500/],
   ['with blocks missing', uf2({ blocks: 2 }), /2 blocks has 1/],
   ['damaged', uf2({ end: 0 }), /block 0: damaged/],
   ['for RAM', uf2({ address: 0x20000000 }), /not in the board's flash/],
   ['beyond flash', uf2({ address: 0x10200000 - 128 }), /not in the board's flash/],
-  ['with a payload too large', uf2({ size: 477 }), /payload of 477/],
-  ['of which a later block is bad', Buffer.concat([uf2({ blocks: 2 }), uf2({ blocks: 2, family: 1 })]), /block 1/],
+  ['with another payload', uf2({ size: 476 }), /payload of 476/],
+  ['of which a later block is bad', Buffer.concat([uf2({ blocks: 2 }), uf2({ blocks: 2, end: 1 })]), /block 1/],
 ])) {
   test(`a UF2 ${what} is refused, and nothing is written`, () => {
     const board = new PicoW();

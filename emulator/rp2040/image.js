@@ -16,7 +16,7 @@ const UF2_MAGIC = Object.freeze({ START0: 0x0a324655, START1: 0x9e5d5157, END: 0
 const UF2_NOT_MAIN_FLASH = 0x00000001;
 const UF2_FAMILY_PRESENT = 0x00002000;
 const UF2_FAMILY_RP2040 = 0xe48bff56;
-const UF2_MAX_PAYLOAD = 476;
+const UF2_PAYLOAD = 256;
 const ELF_MAGIC = 0x7f454c46;
 const ELF_MACHINE_ARM = 40;
 const ELF_LOAD = 1;
@@ -26,6 +26,7 @@ const ELF_LOAD = 1;
  * @typedef {object} Segment
  * @property {number} offset From the beginning of flash.
  * @property {Uint8Array} bytes
+ * @property {number} [number] Of the block in a UF2, by which the boot ROM erases.
  */
 
 /**
@@ -54,25 +55,24 @@ function parseUf2(bytes) {
   if (bytes.length % UF2_BLOCK_BYTES) throw new Error(`UF2 cut after ${bytes.length} bytes: build or copy it again`);
   const blocks = [];
   for (let at = 0; at < bytes.length; at += UF2_BLOCK_BYTES) {
-    blocks.push(bytes.subarray(at, at + UF2_BLOCK_BYTES));
+    blocks.push(parseUf2Block(bytes.subarray(at, at + UF2_BLOCK_BYTES), blocks.length));
   }
-  const promised = blocks[0].readUInt32LE(24);
-  if (promised !== blocks.length) throw new Error(`UF2 of ${promised} blocks has ${blocks.length}: copy it again`);
-  return blocks.flatMap(parseUf2Block);
+  const own = blocks.filter(({ family }) => family === UF2_FAMILY_RP2040);
+  if (own.length === 0) throw new Error(`UF2 for family 0x${blocks[0].family.toString(16)}, not for an RP2040`);
+  if (own[0].total !== own.length) throw new Error(`UF2 of ${own[0].total} blocks has ${own.length}: copy it again`);
+  return own.map(({ what, address, payload, number }) => ({ ...segment(address, payload, what), number }));
 }
 
-/** @param {Buffer} block @param {number} index @returns {Segment[]} */
+/** @param {Buffer} block @param {number} index Blocks that are not for flash have family 0. */
 function parseUf2Block(block, index) {
   const what = `UF2 block ${index}`;
   const magic = [block.readUInt32LE(0), block.readUInt32LE(4), block.readUInt32LE(508)];
   const expected = [UF2_MAGIC.START0, UF2_MAGIC.START1, UF2_MAGIC.END];
   if (magic.some((word, i) => word !== expected[i])) throw new Error(`${what}: damaged, copy the file again`);
-  const [flags, address, size] = [8, 12, 16].map((at) => block.readUInt32LE(at));
-  if (flags & UF2_NOT_MAIN_FLASH) return [];
-  const family = flags & UF2_FAMILY_PRESENT ? block.readUInt32LE(28) : UF2_FAMILY_RP2040;
-  if (family !== UF2_FAMILY_RP2040) throw new Error(`${what}: for family 0x${family.toString(16)}, not an RP2040`);
-  if (size > UF2_MAX_PAYLOAD) throw new Error(`${what}: payload of ${size} bytes`);
-  return [segment(address, block.subarray(32, 32 + size), what)];
+  const [flags, address, size, number, total, named] = [8, 12, 16, 20, 24, 28].map((at) => block.readUInt32LE(at));
+  const family = (flags & (UF2_FAMILY_PRESENT | UF2_NOT_MAIN_FLASH)) === UF2_FAMILY_PRESENT ? named : 0;
+  if (family === UF2_FAMILY_RP2040 && size !== UF2_PAYLOAD) throw new Error(`${what}: payload of ${size} bytes`);
+  return { what, address, number, total, family, payload: block.subarray(32, 32 + UF2_PAYLOAD) };
 }
 
 /** @param {Buffer} bytes @returns {Segment[]} */
