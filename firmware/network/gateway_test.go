@@ -4,6 +4,7 @@
 package network
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 	"time"
@@ -258,5 +259,31 @@ func TestAddressIsAsked(t *testing.T) {
 	mac, ip := f.Sender4()
 	if *mac != boardMAC || *ip != boardIP || f.Operation() != arp.OpReply || [6]byte(answer[:6]) != l.client.net.mac {
 		t.Errorf("answer is %v", f)
+	}
+}
+
+// Who probes for the board's address is told that it is taken (RFC 5227, section 2.1.1).
+func TestAddressIsProbed(t *testing.T) {
+	t.Parallel()
+	l := newLAN(t, "192.0.2.1:8080").up()
+	var answer []byte
+	l.onFrame = func(toBoard bool, f []byte) bool {
+		if !toBoard && f[13] == 6 {
+			answer = bytes.Clone(f)
+		}
+		return true
+	}
+	own := l.client.net.address
+	l.client.net.address = nobody
+	l.client.sendARP(arp.OpRequest, broadcastMAC, boardIP)
+	l.client.net.address = own
+	l.until(time.Second, "the probe is answered", func() bool { return answer != nil })
+	f, _ := arp.NewFrame(answer[ethernetSize:])
+	mac, ip := f.Sender4()
+	if *mac != boardMAC || *ip != boardIP || f.Operation() != arp.OpReply || [6]byte(answer[:6]) != l.client.net.mac {
+		t.Errorf("answer is %v", f)
+	}
+	if strings.Contains(l.log(), "Another host uses") {
+		t.Errorf("a probe is no conflict:\n%s", l.log())
 	}
 }

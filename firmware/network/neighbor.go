@@ -45,8 +45,8 @@ type neighbor struct {
 // board's own.
 type neighbors struct {
 	list     [maxNeighbors]neighbor
-	reply    [4]byte // host to be answered; zero: none
-	replyMAC [6]byte
+	reply    [4]byte // host to be answered; zero for one that probes (RFC 5227, section 2.1.1)
+	replyMAC [6]byte // zero: nobody is to be answered
 	tell     bool // announce the board's address
 	conflict time.Duration
 }
@@ -215,10 +215,9 @@ func (n *Network) nextARP(now time.Duration, p []byte) int {
 		t.tell = false
 		return n.sendARP(p, broadcastMAC, arp.OpRequest, [6]byte{}, n.address)
 	}
-	if t.reply != [4]byte{} {
-		ip := t.reply
-		t.reply = [4]byte{}
-		return n.sendARP(p, t.replyMAC, arp.OpReply, t.replyMAC, ip)
+	if mac := t.replyMAC; mac != [6]byte{} {
+		t.replyMAC = [6]byte{}
+		return n.sendARP(p, mac, arp.OpReply, mac, t.reply)
 	}
 	if e := t.next(now); e != nil {
 		return n.sendARP(p, broadcastMAC, arp.OpRequest, [6]byte{}, e.ip)
