@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -225,6 +226,9 @@ type dhcpServer struct {
 	silent  bool
 	mean    bool // it offers, and gives nothing
 	nak     bool
+	strict  bool // it refuses a request for another address than its own
+	careful bool // it says nothing to such a one
+	omit    []wiredhcp.OptNum
 	address [4]byte
 	mask    [4]byte
 	router  [4]byte
@@ -241,9 +245,13 @@ func (s *dhcpServer) receive(p *packet, b []byte) {
 		s.lan.t.Fatal(err)
 	}
 	var kind wiredhcp.MessageType
+	wanted := *in.CIAddr()
 	if err := in.ForEachOption(func(_ int, o wiredhcp.OptNum, data []byte) error {
-		if o == wiredhcp.OptMessageType {
+		switch o {
+		case wiredhcp.OptMessageType:
 			kind = wiredhcp.MessageType(data[0])
+		case wiredhcp.OptRequestedIPaddress:
+			wanted = [4]byte(data)
 		}
 		return nil
 	}); err != nil {
@@ -253,13 +261,14 @@ func (s *dhcpServer) receive(p *packet, b []byte) {
 	if p.dst == s.host.net.address {
 		s.unicast++
 	}
-	if s.silent || s.mean && kind == wiredhcp.MsgRequest {
+	foreign := kind == wiredhcp.MsgRequest && wanted != s.address
+	if s.silent || s.mean && kind == wiredhcp.MsgRequest || s.careful && foreign {
 		return
 	}
 	answer := wiredhcp.MsgOffer
 	if kind == wiredhcp.MsgRequest {
 		answer = wiredhcp.MsgAck
-		if s.nak {
+		if s.nak || s.strict && foreign {
 			answer = wiredhcp.MsgNack
 		}
 	}
@@ -281,7 +290,9 @@ func (s *dhcpServer) send(in wiredhcp.Frame, kind wiredhcp.MessageType) {
 		wiredhcp.OptServerIdentification: s.host.net.address, wiredhcp.OptSubnetMask: s.mask,
 		wiredhcp.OptRouter: s.router, wiredhcp.OptDNSServers: s.dns,
 	} {
-		opts = append(append(opts, byte(number), 4), a[:]...)
+		if !slices.Contains(s.omit, number) {
+			opts = append(append(opts, byte(number), 4), a[:]...)
+		}
 	}
 	n := copy(f.OptionsPayload(), append(opts, 255))
 	s.lan.delay += s.slow
@@ -312,7 +323,7 @@ func (s *dnsServer) receive(port uint16, b []byte) {
 		return
 	}
 	if s.forge != nil {
-		s.lan.gateway.sendUDP(dnsPort, port, boardIP, boardMAC, s.forge(bytes.Clone(b)))
+		s.lan.gateway.sendUDP(dnsPort, port, s.lan.n.address, boardMAC, s.forge(bytes.Clone(b)))
 		return
 	}
 	out := bytes.Clone(b)
@@ -328,7 +339,7 @@ func (s *dnsServer) receive(port uint16, b []byte) {
 		out = appendA(append(out, name...), dnsClassIN, s.ttl, a)
 	}
 	out[7] = byte(answers)
-	s.lan.gateway.sendUDP(dnsPort, port, boardIP, boardMAC, out)
+	s.lan.gateway.sendUDP(dnsPort, port, s.lan.n.address, boardMAC, out)
 }
 
 // api is as much of an API server as a kubelet needs.

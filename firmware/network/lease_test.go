@@ -43,7 +43,7 @@ func TestRouterIsMended(t *testing.T) {
 			router := newHost(l, gatewayIP, l.gateway.net.mac)
 			l.client = router
 			l.up()
-			if got := strings.Contains(l.log(), "told a router that cannot be"); got != (tt.want != "") || !strings.Contains(l.log(), tt.want) {
+			if got := strings.Contains(l.log(), "Invalid router in DHCP offer"); got != (tt.want != "") || !strings.Contains(l.log(), tt.want) {
 				t.Errorf("log should tell %q:\n%s", tt.want, l.log())
 			}
 		})

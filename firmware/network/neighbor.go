@@ -47,7 +47,7 @@ type neighbors struct {
 	list     [maxNeighbors]neighbor
 	reply    [4]byte // host to be answered; zero for one that probes (RFC 5227, section 2.1.1)
 	replyMAC [6]byte // zero: nobody is to be answered
-	tell     bool // announce the board's address
+	tell     bool    // announce the board's address
 	conflict time.Duration
 }
 
@@ -121,8 +121,9 @@ func (t *neighbors) missing(ip [4]byte) bool {
 
 func (e *neighbor) failed() bool { return !e.known && !e.ask && e.tries >= askTries && e.at == never }
 
-// poll asks again, or gives up.
-func (t *neighbors) poll(now time.Duration) {
+// poll asks again, or gives up. It returns a neighbor that it gave up, and is to
+// be called again then; zero: there is none.
+func (t *neighbors) poll(now time.Duration) (missing [4]byte) {
 	for i := range t.list {
 		e := &t.list[i]
 		if e.ip == [4]byte{} || now < e.at {
@@ -132,8 +133,10 @@ func (t *neighbors) poll(now time.Duration) {
 		e.ask = e.tries < askTries
 		if !e.ask {
 			e.known, e.fresh = false, now
+			return e.ip
 		}
 	}
+	return missing
 }
 
 func (t *neighbors) wake() time.Duration {
@@ -169,12 +172,16 @@ func (t *neighbors) learn(now time.Duration, ip [4]byte, mac [6]byte) {
 // receiveARP takes the body of an ARP packet.
 func (n *Network) receiveARP(now time.Duration, b []byte) {
 	f, err := arp.NewFrame(b)
-	if err != nil || len(b) < arpSize || n.address == [4]byte{} {
+	if err != nil || len(b) < arpSize {
 		return
 	}
 	hardware, hardwareSize := f.Hardware()
 	protocol, protocolSize := f.Protocol()
 	if hardware != 1 || hardwareSize != 6 || protocol != ethernet.TypeIPv4 || protocolSize != 4 {
+		return
+	}
+	if n.address == [4]byte{} {
+		n.receiveWitness(now, f)
 		return
 	}
 	mac, ip := f.Sender4()
@@ -209,7 +216,7 @@ func (n *Network) contest(now time.Duration, mac [6]byte) {
 func (n *Network) nextARP(now time.Duration, p []byte) int {
 	t := &n.neighbors
 	if n.address == [4]byte{} {
-		return 0
+		return n.nextWitness(p)
 	}
 	if t.tell {
 		t.tell = false

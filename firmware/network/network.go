@@ -85,6 +85,8 @@ type Network struct {
 	address   [4]byte
 	dhcp      dhcp.Client
 	neighbors neighbors
+	witness   witness
+	rechecked time.Duration // when DHCP was asked whether the address is still right
 	resolver  resolver
 	mdns      responder
 
@@ -143,6 +145,7 @@ func (n *Network) LinkUp(now time.Duration) {
 	}
 	n.up = true
 	n.dhcp.Start(now, uint32(n.random.next()))
+	n.witness.ask = true
 	n.enter(now, board.NetworkNoAddress, nil)
 }
 
@@ -166,7 +169,7 @@ func (n *Network) Poll(now time.Duration) (wake time.Duration) {
 		n.obey(now)
 	}
 	n.pollLease(now)
-	n.neighbors.poll(now)
+	n.pollNeighbors(now)
 	n.resolver.poll(now)
 	n.mdns.poll(now)
 	n.pollStreams(now)

@@ -95,6 +95,7 @@ func (n *Network) nextLease(now time.Duration, p []byte) int {
 		return 0
 	}
 	size := n.dhcp.Write(now, p[udpStart:])
+	n.witness.ask = true
 	return n.sendUDP(p, mac, from, to, dhcp.ClientPort, dhcp.ServerPort, size)
 }
 

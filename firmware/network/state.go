@@ -111,7 +111,7 @@ func (n *Network) setAddress(now time.Duration) {
 
 func (n *Network) logMended(now time.Duration, lease *dhcp.Lease) {
 	var offered, used [15]byte
-	n.k.Record(now, logring.Warn, "DHCP server told a router that cannot be: using another").
+	n.k.Record(now, logring.Warn, "Invalid router in DHCP offer, using another").
 		Bytes("router", ipv4.AppendFormatAddr(offered[:0], lease.Offered)).
 		Bytes("instead", ipv4.AppendFormatAddr(used[:0], lease.Router)).End()
 }
@@ -122,6 +122,7 @@ func (n *Network) loseAddress(now time.Duration, cause error) {
 		return
 	}
 	n.address = [4]byte{}
+	n.witness.remember(&n.neighbors)
 	n.mdns.stop()
 	n.neighbors.forget()
 	n.resolver.stop()

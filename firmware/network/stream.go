@@ -241,6 +241,7 @@ func (n *Network) receiveStream(now time.Duration, s int, in *segment) {
 	n.confirm(now, c)
 	if got.Opened {
 		n.enter(now, board.NetworkUp, nil)
+		n.dhcp.Reuse(now) // a search for another lease ends
 		n.k.Opened(now, stream)
 		n.obey(now)
 	}

@@ -4,7 +4,7 @@
 // Package dhcp is a DHCP client (RFC 2131) without I/O: it takes messages and
 // the time since boot, and says what to send and which address holds. It keeps
 // a lease by renewing and rebinding, asks for the last one again after the link
-// was lost, and mends routers that cannot be right.
+// was lost, and replaces invalid routers.
 //
 // It sends nothing, reads no clock, keeps nothing over a reboot, and does not
 // look whether an address is in use already: that is the server's to do. The
@@ -75,7 +75,7 @@ type Client struct {
 	renewAt  time.Duration
 	rebindAt time.Duration
 	endAt    time.Duration
-	held     bool // lease is in use
+	held     bool // lease is in use; while rebooting or selecting, too, if Reuse or Recheck says so
 	reusable bool // lease has not ended: it may be asked for again
 }
 
@@ -96,6 +96,47 @@ func (c *Client) Stop() { c.state, c.held, c.due, c.at = stopped, false, false, 
 
 // Lease returns the lease that holds; ok is false if none does.
 func (c *Client) Lease() (l Lease, ok bool) { return c.lease, c.held }
+
+// Last returns the lease that was in use before the link went down, which Reuse
+// would take into use; ok is false if there is none, or one holds already.
+func (c *Client) Last() (l Lease, ok bool) { return c.lease, c.reusable && !c.held }
+
+// Reuse takes the last lease into use until it ends, although no server answers
+// (RFC 2131, section 3.2, step 5): the caller knows that the board is on the same
+// network. Servers are asked on.
+func (c *Client) Reuse(now time.Duration) Event {
+	if !c.reusable || now >= c.endAt || c.state != rebooting && c.state != selecting {
+		return None
+	}
+	before := c.held
+	c.held, c.offer = true, c.lease
+	if c.state == selecting {
+		c.begin(now, rebooting)
+	}
+	if before {
+		return None
+	}
+	return Bound
+}
+
+// Recheck asks all servers for an address, as the one that is in use may be of
+// another network. It stays in use until one answers.
+func (c *Client) Recheck(now time.Duration) {
+	if c.held && c.state != selecting && c.state != requesting {
+		c.begin(now, selecting)
+	}
+}
+
+// RouterMissing notes that a router does not answer, and reports whether that was
+// the lease's and another is to be used from now on.
+func (c *Client) RouterMissing(router [4]byte) bool {
+	l := &c.lease
+	if !c.held || router != l.Router || l.Spare == [4]byte{} {
+		return false
+	}
+	l.useSpare()
+	return true
+}
 
 // Due tells whether a message is to be sent now, and from and to where: zero
 // stands for no address of one's own, 255.255.255.255 for everybody.
@@ -140,7 +181,7 @@ func (c *Client) Poll(now time.Duration) Event {
 	case rebinding:
 		c.prolong(now, c.endAt)
 	case rebooting:
-		c.again(now, rebootTries)
+		c.reboot(now)
 	case requesting:
 		c.again(now, requestTries)
 	case selecting:
@@ -170,6 +211,18 @@ func (c *Client) ask() {
 	default:
 		c.at = never
 	}
+}
+
+// reboot asks once more for the last lease. While it is in use, it is asked for
+// until it ends; each question begins a lease of its own.
+func (c *Client) reboot(now time.Duration) {
+	if !c.held {
+		c.again(now, rebootTries)
+		return
+	}
+	tries := c.tries
+	c.begin(now, rebooting)
+	c.tries = tries
 }
 
 // again asks once more, or looks for another offer after limit tries.

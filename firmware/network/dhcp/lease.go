@@ -13,7 +13,8 @@ import (
 type Lease struct {
 	Address   [4]byte
 	Mask      [4]byte
-	Router    [4]byte // 0.0.0.0: there is none
+	Router    [4]byte // 0.0.0.0: there is none. It may be off the subnet: it is then on the link all the same
+	Spare     [4]byte // router to be used if such a one does not answer; 0.0.0.0: none
 	Server    [4]byte
 	DNS       [2][4]byte    // 0.0.0.0: none
 	Time      time.Duration // 0: for ever
@@ -49,28 +50,48 @@ func (l *Lease) times() (renew, rebind time.Duration) {
 	return renew, rebind
 }
 
-// mend puts right what cannot be: a mask that is none, and a router that is no
-// other host of the network. The server itself is the likeliest router, if it
-// is on the network: that host exists, and cares for it. Else it is the first
-// host, by custom.
-func (l *Lease) mend() {
+// mendMask replaces a mask that is missing or has a hole.
+func (l *Lease) mendMask() {
 	if m := number(l.Mask); m == 0 || bits.LeadingZeros32(^m)+bits.TrailingZeros32(m) != 32 {
 		l.Mask = [4]byte{255, 255, 255, 0}
 	}
-	if l.couldRoute(l.Router) {
+}
+
+// setRouter takes the router that a server names. One off the subnet may be on
+// the link, as it must be where the mask is 255.255.255.255; one that can be no
+// other host is replaced.
+func (l *Lease) setRouter(router [4]byte) {
+	if l.Mended && router == l.Offered {
 		return
 	}
-	l.Offered, l.Mended = l.Router, true
-	l.Router = l.Server
-	if !l.couldRoute(l.Router) {
-		l.Router = address(number(l.Address)&number(l.Mask) + 1)
-	}
-	if !l.couldRoute(l.Router) {
-		l.Router = [4]byte{}
+	l.Router, l.Spare, l.Offered, l.Mended = router, [4]byte{}, [4]byte{}, false
+	switch {
+	case l.couldRoute(router):
+	case usable(router) && !l.Local(router):
+		l.Spare = l.guessRouter()
+	default:
+		l.Spare = l.guessRouter()
+		l.useSpare()
 	}
 }
 
-// couldRoute tells whether host is another host of the lease's network.
+// useSpare replaces an invalid router.
+func (l *Lease) useSpare() {
+	l.Offered, l.Router, l.Spare, l.Mended = l.Router, l.Spare, [4]byte{}, true
+}
+
+// guessRouter returns the likeliest router: the server itself, if it is on the
+// subnet, as that host exists and serves it, else the first host, by custom.
+func (l *Lease) guessRouter() [4]byte {
+	for _, host := range [...][4]byte{l.Server, address(number(l.Address)&number(l.Mask) + 1)} {
+		if l.couldRoute(host) {
+			return host
+		}
+	}
+	return [4]byte{}
+}
+
+// couldRoute reports whether host is another host of the lease's subnet.
 func (l *Lease) couldRoute(host [4]byte) bool {
 	if host == l.Address || !l.Local(host) {
 		return false

@@ -4,7 +4,6 @@
 package dhcp
 
 import (
-	"encoding/binary"
 	"time"
 
 	wire "github.com/soypat/lneto/dhcp/dhcpv4"
@@ -22,6 +21,9 @@ const MessageSize = 576 - 28 // every host takes 576 with the headers of IP and 
 const (
 	optRequestedIP = wire.OptRequestedIPaddress
 	hardwareEther  = 1
+
+	// minSize is that of BOOTP's messages: relays drop shorter ones (RFC 1542, section 2.1).
+	minSize = 300
 )
 
 // What is asked of a server.
@@ -73,6 +75,10 @@ func (c *Client) writeOptions(o *options) {
 		o.put(wire.OptServerIdentification, c.offer.Server[:]...)
 	case rebooting:
 		o.put(optRequestedIP, c.offer.Address[:]...)
+	case selecting: // RFC 2131, section 4.4.1: the address that is in use already, if one is
+		if c.held {
+			o.put(optRequestedIP, c.lease.Address[:]...)
+		}
 	}
 	o.put(wire.OptClientIdentifier, hardwareEther, c.MAC[0], c.MAC[1], c.MAC[2], c.MAC[3], c.MAC[4], c.MAC[5])
 	o.put(wire.OptMaximumMessageSize, MessageSize>>8, MessageSize&0xff)
@@ -103,9 +109,14 @@ func (o *options) putString(number wire.OptNum, s string) {
 	}
 }
 
+// end ends the options, pads the message to minSize, and returns their size.
 func (o *options) end() int {
 	o.to[o.n] = byte(wire.OptEnd)
-	return o.n + 1
+	o.n++
+	for ; o.n < minSize-wire.OptionsOffset; o.n++ {
+		o.to[o.n] = 0
+	}
+	return o.n
 }
 
 // answer is what a server's message says.
@@ -146,7 +157,6 @@ func (c *Client) receiveVerdict(now time.Duration, a *answer) Event {
 	if !usable(a.lease.Address) {
 		return None
 	}
-	a.lease.mend()
 	return c.bind(now, a.lease)
 }
 
@@ -165,66 +175,84 @@ func (c *Client) mayDecide(server [4]byte) bool {
 // refused begins anew after a NAK: at once if it was for an old lease, else
 // after a delay that grows with each.
 func (c *Client) refused(now time.Duration) Event {
-	wait := c.state == requesting
-	c.shun()
-	event := c.lose(now)
-	if wait {
-		c.tries, c.naks = c.naks, min(c.naks+1, 100)
-		c.sent(now)
+	if c.state != requesting {
+		return c.lose(now)
 	}
-	return event
+	c.shun()
+	c.begin(now, selecting)
+	c.tries, c.naks = c.naks, min(c.naks+1, 100)
+	c.sent(now)
+	return None
 }
 
-// parse reads a message and tells whether it is for this client.
+// parse reads a message and reports whether it is for this client.
 func (c *Client) parse(p []byte) (a answer, ok bool) {
 	frame, err := wire.NewFrame(p)
 	if err != nil || frame.Op() != wire.OpReply || frame.XID() != c.xid || c.state == stopped ||
 		*frame.CHAddrAs6() != c.MAC || frame.MagicCookie() != wire.MagicCookie {
 		return a, false
 	}
-	a.lease.Address = *frame.YIAddr()
-	a.lease.Time = minLease
-	err = frame.ForEachOption(func(_ int, number wire.OptNum, data []byte) error {
-		a.read(number, data)
-		return nil
-	})
-	return a, err == nil && a.lease.Server != [4]byte{}
+	f, ok := optionFields(p)
+	if !ok {
+		return a, false
+	}
+	kind, _ := f.first(wire.OptMessageType)
+	a.kind = wire.MessageType(kind[0])
+	a.lease = c.base(*frame.YIAddr())
+	a.lease.read(&f)
+	return a, a.lease.Server != [4]byte{}
 }
 
-// read takes an option; one of a wrong size is passed over.
-func (a *answer) read(number wire.OptNum, data []byte) {
-	l := &a.lease
-	switch {
-	case number == wire.OptMessageType && len(data) == 1:
-		a.kind = wire.MessageType(data[0])
-	case number == wire.OptSubnetMask && len(data) == 4:
-		l.Mask = [4]byte(data)
-	case number == wire.OptServerIdentification && len(data) == 4:
-		l.Server = [4]byte(data)
-	case number == wire.OptRouter && len(data) >= 4:
-		l.Router = [4]byte(data[:4])
-	case number == wire.OptDNSServers && len(data) >= 4:
-		l.DNS[0] = [4]byte(data[:4])
-		if len(data) >= 8 {
-			l.DNS[1] = [4]byte(data[4:8])
-		}
-	case number == wire.OptIPAddressLeaseTime && len(data) == 4:
-		l.Time = leaseTime(data)
-	case number == wire.OptRenewTimeValue && len(data) == 4:
-		l.Renewal = seconds(data)
-	case number == wire.OptRebindingTimeValue && len(data) == 4:
-		l.Rebinding = seconds(data)
+// base is what holds for an address where a message leaves an option out: what
+// was offered with it, or came with the lease that is to be prolonged.
+func (c *Client) base(address [4]byte) (l Lease) {
+	switch c.state {
+	case requesting, rebooting:
+		l = c.offer
+	case renewing, rebinding:
+		l = c.lease
 	}
+	if l.Address != address {
+		l = Lease{Address: address}
+	}
+	l.Server, l.Time, l.Renewal, l.Rebinding = [4]byte{}, minLease, 0, 0
+	return l
+}
+
+// read takes the options of a message; one of a wrong size is ignored.
+func (l *Lease) read(f *fields) {
+	word := func(number wire.OptNum, to *[4]byte) bool {
+		w, size := f.first(number)
+		if size == len(w) {
+			*to = w
+		}
+		return size == len(w)
+	}
+	var t [4]byte
+	if word(wire.OptIPAddressLeaseTime, &t) {
+		l.Time = leaseTime(t)
+	}
+	if word(wire.OptRenewTimeValue, &t) {
+		l.Renewal = seconds(t)
+	}
+	if word(wire.OptRebindingTimeValue, &t) {
+		l.Rebinding = seconds(t)
+	}
+	word(wire.OptServerIdentification, &l.Server)
+	word(wire.OptSubnetMask, &l.Mask)
+	l.mendMask()
+	if router, size := f.first(wire.OptRouter); size >= len(router) {
+		l.setRouter(router)
+	}
+	f.servers(&l.DNS)
 }
 
 // leaseTime reads a time of which all ones stand for ever (RFC 2131, 3.3).
-func leaseTime(data []byte) time.Duration {
-	if binary.BigEndian.Uint32(data) == 0xffffffff {
+func leaseTime(t [4]byte) time.Duration {
+	if number(t) == 0xffffffff {
 		return 0
 	}
-	return max(seconds(data), minLease)
+	return max(seconds(t), minLease)
 }
 
-func seconds(data []byte) time.Duration {
-	return time.Duration(binary.BigEndian.Uint32(data)) * time.Second
-}
+func seconds(t [4]byte) time.Duration { return time.Duration(number(t)) * time.Second }
