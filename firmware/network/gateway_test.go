@@ -25,6 +25,10 @@ func TestName(t *testing.T) {
 	}{
 		"one address":          {dns: dnsServer{addresses: [][4]byte{gatewayIP}, ttl: 60}},
 		"behind another name":  {dns: dnsServer{alias: "gw.example.org", addresses: [][4]byte{gatewayIP}, ttl: 60}},
+		"before that name":     {dns: dnsServer{alias: "gw.example.org", reversed: true, addresses: [][4]byte{gatewayIP}, ttl: 60}},
+		"behind four names":    {dns: dnsServer{alias: "a.example.org b.example.org c.example.org d.example.org", addresses: [][4]byte{gatewayIP}, ttl: 60}},
+		"before four names":    {dns: dnsServer{alias: "a.example.org b.example.org c.example.org d.example.org", reversed: true, addresses: [][4]byte{gatewayIP}, ttl: 60}},
+		"truncated":            {dns: dnsServer{truncated: true, addresses: [][4]byte{gatewayIP}, ttl: 60}},
 		"the second of three":  {dns: dnsServer{addresses: [][4]byte{absent, gatewayIP, absent}, ttl: 60}},
 		"more than are kept":   {dns: dnsServer{addresses: [][4]byte{gatewayIP, absent, absent, absent, absent, absent}, ttl: 60}},
 		"no time to live":      {dns: dnsServer{addresses: [][4]byte{gatewayIP}}},
@@ -106,25 +110,6 @@ func TestNameServerGoesAway(t *testing.T) {
 	l.gateway.conns = nil // as a gateway that was started again
 	l.until(time.Minute, "the gateway is dialled", func() bool { return l.dns.asked > 1 && len(l.gateway.conns) > 0 })
 	l.until(time.Minute, "the gateway is reached", l.n.connected)
-}
-
-func TestNameOfMDNS(t *testing.T) {
-	t.Parallel()
-	l := newLAN(t, "picolet.local:8080")
-	l.n.LinkUp(0)
-	l.until(time.Second, "the name is asked for", func() bool { return len(l.gateway.udp) >= 2 })
-	for _, p := range l.gateway.udp {
-		if p.payload[3] != mdnsPort&0xff || p.dst != multicastDNS {
-			t.Fatalf("packet to %v: %x", p.dst, p.payload)
-		}
-		if port := uint16(p.payload[0])<<8 | uint16(p.payload[1]); port != mdnsPort {
-			answer := message(p.payload[udpSize:])
-			answer[2], answer[7] = 0x84, 1
-			answer = appendA(append(answer, 0xc0, dnsHeader), dnsClassIN, 10, gatewayIP)
-			l.gateway.sendUDP(mdnsPort, port, boardIP, boardMAC, answer)
-		}
-	}
-	l.until(time.Second, "the node is registered", l.registered)
 }
 
 func TestGatewayRefuses(t *testing.T) {

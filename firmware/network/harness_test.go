@@ -72,6 +72,7 @@ func newLAN(t testing.TB, gateway string) *lan {
 	l.dhcp = dhcpServer{lan: l, host: l.gateway, router: gatewayIP, mask: [4]byte{255, 255, 255, 0}, dns: gatewayIP, address: boardIP, lease: 3600}
 	l.gateway.dhcp = &l.dhcp
 	l.dns = dnsServer{lan: l}
+	l.gateway.dns = &l.dns
 	l.gateway.serve = newAPI().answer
 	err := l.k.Configure(kubelet.Config{
 		NodeName: "pico-1", Host: "gateway", Version: "v1.37.2", Seed: 7,

@@ -32,6 +32,7 @@ type host struct {
 	serve func(r *http.Request) []byte // Optional [connections are refused]
 	raw   func(c *peer)                // Optional [serve answers]: takes what has come on a connection
 	dhcp  *dhcpServer                  // Optional [none]
+	dns   *dnsServer                   // Optional [none]
 	udp   []packet                     // received, but for DHCP and DNS
 }
 
@@ -94,8 +95,8 @@ func (h *host) receiveUDP(p *packet) {
 		if h.dhcp != nil {
 			h.dhcp.receive(p, payload)
 		}
-	case u.DestinationPort() == dnsPort && p.dst == h.net.address && h == h.lan.gateway:
-		h.lan.dns.receive(u.SourcePort(), payload)
+	case u.DestinationPort() == dnsPort && p.dst == h.net.address && h.dns != nil:
+		h.dns.receive(h, u.SourcePort(), payload)
 	default:
 		c := *p
 		c.payload = bytes.Clone(p.payload)
@@ -233,6 +234,7 @@ type dhcpServer struct {
 	mask    [4]byte
 	router  [4]byte
 	dns     [4]byte
+	second  []byte // Optional: more name servers
 	lease   uint32 // seconds
 	asked   []wiredhcp.MessageType
 	times   []time.Duration
@@ -286,12 +288,12 @@ func (s *dhcpServer) send(in wiredhcp.Frame, kind wiredhcp.MessageType) {
 	f.SetMagicCookie(wiredhcp.MagicCookie)
 	opts := binary.BigEndian.AppendUint32([]byte{byte(wiredhcp.OptIPAddressLeaseTime), 4}, s.lease)
 	opts = append(opts, byte(wiredhcp.OptMessageType), 1, byte(kind))
-	for number, a := range map[wiredhcp.OptNum][4]byte{
-		wiredhcp.OptServerIdentification: s.host.net.address, wiredhcp.OptSubnetMask: s.mask,
-		wiredhcp.OptRouter: s.router, wiredhcp.OptDNSServers: s.dns,
+	for number, value := range map[wiredhcp.OptNum][]byte{
+		wiredhcp.OptServerIdentification: s.host.net.address[:], wiredhcp.OptSubnetMask: s.mask[:],
+		wiredhcp.OptRouter: s.router[:], wiredhcp.OptDNSServers: append(s.dns[:], s.second...),
 	} {
 		if !slices.Contains(s.omit, number) {
-			opts = append(append(opts, byte(number), 4), a[:]...)
+			opts = append(append(opts, byte(number), byte(len(value))), value...)
 		}
 	}
 	n := copy(f.OptionsPayload(), append(opts, 255))
@@ -305,14 +307,16 @@ type dnsServer struct {
 	lan       *lan
 	silent    bool
 	code      byte
-	alias     string // Optional: the name stands for this one
+	truncated bool
+	alias     string // Optional: names, separated by blanks: the one that is asked stands for the first
+	reversed  bool   // the records come in the opposite order
 	addresses [][4]byte
 	ttl       uint32
 	asked     int
 	forge     func(question []byte) []byte // Optional: the answer instead
 }
 
-func (s *dnsServer) receive(port uint16, b []byte) {
+func (s *dnsServer) receive(h *host, port uint16, b []byte) {
 	s.asked++
 	m := message(b)
 	_, end, ok := m.question(dnsHeader)
@@ -323,23 +327,34 @@ func (s *dnsServer) receive(port uint16, b []byte) {
 		return
 	}
 	if s.forge != nil {
-		s.lan.gateway.sendUDP(dnsPort, port, s.lan.n.address, boardMAC, s.forge(bytes.Clone(b)))
+		h.sendUDP(dnsPort, port, s.lan.n.address, boardMAC, s.forge(bytes.Clone(b)))
 		return
 	}
 	out := bytes.Clone(b)
 	out[2], out[3] = 0x81, 0x80|s.code
-	answers, name := len(s.addresses), []byte{0xc0, dnsHeader}
-	if s.alias != "" {
-		answers++
-		target := appendName(nil, s.alias)
-		out = append(appendRecord(append(out, name...), typeCNAME, dnsClassIN, s.ttl, uint16(len(target))), target...)
+	if s.truncated {
+		out[2] |= 2
+	}
+	records := s.records()
+	out[7] = byte(len(records))
+	if s.reversed {
+		slices.Reverse(records)
+	}
+	h.sendUDP(dnsPort, port, s.lan.n.address, boardMAC, append(out, bytes.Join(records, nil)...))
+}
+
+// records are those of an answer. Of the names in alias each stands for the next.
+func (s *dnsServer) records() (records [][]byte) {
+	name := []byte{0xc0, dnsHeader}
+	for alias := range strings.FieldsSeq(s.alias) {
+		target := appendName(nil, alias)
+		records = append(records, append(appendRecord(bytes.Clone(name), typeCNAME, dnsClassIN, s.ttl, uint16(len(target))), target...))
 		name = target
 	}
 	for _, a := range s.addresses {
-		out = appendA(append(out, name...), dnsClassIN, s.ttl, a)
+		records = append(records, appendA(bytes.Clone(name), dnsClassIN, s.ttl, a))
 	}
-	out[7] = byte(answers)
-	s.lan.gateway.sendUDP(dnsPort, port, s.lan.n.address, boardMAC, out)
+	return records
 }
 
 // api is as much of an API server as a kubelet needs.

@@ -120,6 +120,9 @@ func (n *Network) receiveUDP(now time.Duration, p *packet, own bool) {
 	case own && to == n.resolver.port && n.resolver.asked(p.src, from):
 		n.resolver.receive(now, payload)
 	case to == mdnsPort && (own || p.dst == multicastDNS) && n.local(p.src):
+		if from == mdnsPort { // RFC 6762, section 6
+			n.resolver.receiveMulticast(now, payload)
+		}
 		n.mdns.receive(now, p, from, payload, n.address)
 	}
 }

@@ -17,6 +17,8 @@ const (
 	maxTTL       = time.Hour
 	maxAddresses = 4
 	maxQuestions = 4
+	maxRecords   = 32  // read of an answer
+	maxAliases   = 8   // followed in it
 	maxGateway   = 100 // bytes of the gateway's name
 	dnsPort      = 53
 	mdnsPort     = 5353
@@ -25,12 +27,13 @@ const (
 var (
 	errNoName     = errors.New("the gateway's name is not in the DNS: check the name, and the network's name server")
 	errNoServer   = errors.New("no name server answers for the gateway's name: check that it is on, or configure an address")
+	errNoHost     = errors.New("no host answers mDNS for the gateway's name: check that it is on, and on this network, or configure an address")
 	errNoResolver = errors.New("DHCP told no name server: configure the gateway by its address")
 )
 
 // resolver finds the addresses of the gateway by DNS, or by mDNS for a name
 // that ends in .local. They hold as long as the answer tells, within bounds,
-// and longer while no server answers.
+// and longer while no server has another (RFC 8767, section 4).
 type resolver struct {
 	name    string // "": the gateway is a literal address
 	servers [2][4]byte
@@ -42,6 +45,7 @@ type resolver struct {
 
 	asking bool
 	due    bool // a question is to be sent
+	absent bool // a server has said that there is no such address
 	tries  uint8
 	at     time.Duration // when to ask again
 	port   uint16        // of the question; 0: none
@@ -134,7 +138,7 @@ func (r *resolver) address(now time.Duration) (a [4]byte, ok bool, err error) {
 		return r.current(), true, nil
 	}
 	if !r.asking {
-		r.asking, r.tries = true, 0
+		r.asking, r.tries, r.absent = true, 0, false
 		r.ask(now)
 	}
 	return a, false, nil
@@ -160,11 +164,16 @@ func (r *resolver) poll(now time.Duration) {
 	if !r.asking || now < r.at {
 		return
 	}
-	if r.tries++; r.tries == maxQuestions {
+	switch r.tries++; {
+	case r.tries < maxQuestions:
+		r.ask(now)
+	case r.local():
+		r.end(now, errNoHost)
+	case r.absent:
+		r.end(now, errNoName)
+	default:
 		r.end(now, errNoServer)
-		return
 	}
-	r.ask(now)
 }
 
 // ask makes a question due. The time for its answer begins now: it is also that
@@ -260,44 +269,92 @@ func (r *resolver) receive(now time.Duration, b []byte) {
 		return
 	}
 	switch code := f.Flags().ResponseCode(); {
-	case code == dns.RCodeNameError:
-		r.known = 0
-		r.end(now, errNoName)
-	case code == dns.RCodeSuccess:
-		r.take(now, m, off, int(f.ANCount()))
-	default: // another server may know
+	case code == dns.RCodeSuccess && r.take(now, m, off, int(f.ANCount())):
+	case code == dns.RCodeNameError, code == dns.RCodeSuccess && !f.Flags().IsTruncated():
+		r.deny(now)
+	default: // another server may know, or say it in fewer bytes (RFC 2181, section 9)
 		r.at = now
 	}
 }
 
+// receiveMulticast takes an answer that was sent to all hosts (RFC 6762, section
+// 6). It does not say which question it is for.
+func (r *resolver) receiveMulticast(now time.Duration, b []byte) {
+	m := message(b)
+	f, err := dns.NewFrame(b)
+	if err != nil || !r.asking || !r.local() || !f.Flags().IsResponse() {
+		return
+	}
+	off, ok := dnsHeader, true
+	for range min(int(f.QDCount()), maxMDNS) {
+		if _, off, ok = m.question(off); !ok {
+			return
+		}
+	}
+	r.take(now, m, off, int(f.ANCount()))
+}
+
+// deny notes that a server knows no address. The other one is asked, too: it may
+// know names of this network that the first does not.
+func (r *resolver) deny(now time.Duration) {
+	switch {
+	case r.local(): // another host may know (RFC 6762, section 18.11)
+	case r.tries > 0 || r.servers[1] == [4]byte{}:
+		r.end(now, errNoName)
+	default:
+		r.absent, r.at = true, now
+	}
+}
+
 // take reads the addresses of an answer, through the names that stand for the
-// one that was asked.
-func (r *resolver) take(now time.Duration, m message, off, records int) {
-	var found [maxAddresses][4]byte
-	known, target, ttl := uint8(0), dnsHeader, maxTTL
-	for range min(records, 32) {
+// one that was asked: these may come in any order. It reports whether there is one.
+func (r *resolver) take(now time.Duration, m message, off, records int) bool {
+	found := addresses{ttl: maxTTL}
+	for target := -1; found.aliases < maxAliases; {
+		alias := r.read(&found, m, off, records, target)
+		if found.n > 0 || alias < 0 {
+			break
+		}
+		target = alias
+		found.aliases++
+	}
+	if found.n == 0 {
+		return false
+	}
+	r.stop()
+	r.addresses, r.known, r.index, r.expires = found.list, found.n, 0, now+max(found.ttl, minTTL)
+	return true
+}
+
+// addresses are those of an answer.
+type addresses struct {
+	list    [maxAddresses][4]byte
+	n       uint8
+	aliases uint8
+	ttl     time.Duration // the shortest. One with its top bit set is long (RFC 8767, section 4)
+}
+
+// read adds the addresses of a name, that at target, or if that is negative the
+// one that was asked. It returns where the name is for which this one stands, -1
+// if there is none.
+func (r *resolver) read(to *addresses, m message, off, records, target int) (alias int) {
+	alias = -1
+	for range min(records, maxRecords) {
 		rec, next, ok := m.record(off)
 		if !ok {
 			break
 		}
 		off = next
-		if rec.class&^dnsFlush != dnsClassIN || !m.sameName(rec.name, target) {
-			continue
-		}
 		switch {
+		case rec.class&^dnsFlush != dnsClassIN, rec.ttl == 0 && r.local(): // RFC 6762, section 10.1: it ends
+		case target >= 0 && !m.sameName(rec.name, target), target < 0 && !m.nameIs(rec.name, r.name):
 		case rec.kind == typeCNAME:
-			target, ttl = rec.data, min(ttl, rec.ttl)
-		case rec.kind == typeA && rec.size == 4 && known < maxAddresses:
-			found[known] = [4]byte(m[rec.data : rec.data+4])
-			known++
-			ttl = min(ttl, rec.ttl)
+			alias, to.ttl = rec.data, min(to.ttl, rec.ttl)
+		case rec.kind == typeA && rec.size == 4 && to.n < maxAddresses:
+			to.list[to.n] = [4]byte(m[rec.data : rec.data+4])
+			to.n++
+			to.ttl = min(to.ttl, rec.ttl)
 		}
 	}
-	if known == 0 {
-		r.known = 0
-		r.end(now, errNoName)
-		return
-	}
-	r.stop()
-	r.addresses, r.known, r.index, r.expires = found, known, 0, now+max(ttl, minTTL)
+	return alias
 }

@@ -159,6 +159,7 @@ func FuzzMessages(f *testing.F) {
 		f.Add(forgeries[name](bytes.Clone(question), len(question)))
 	}
 	f.Add(append(appendName(appendHeader(nil, 0, 0, 1, 0, 0), "pico-1.local"), 0, typeA, 0, dnsClassIN))
+	f.Add(appendA(appendName(appendHeader(nil, 0, 0x8400, 0, 1, 0), "pico-2.local"), dnsClassIN, 60, gatewayIP))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m := message(b)
 		for off := range b {
@@ -176,6 +177,11 @@ func FuzzMessages(f *testing.F) {
 		r.receive(0, b)
 		if r.known > maxAddresses || r.known > 0 && (r.asking || r.expires < minTTL || r.expires > maxTTL) {
 			t.Fatalf("resolver is %+v", r)
+		}
+		r = resolver{name: "pico-2.local", asking: true, port: 1}
+		r.receiveMulticast(0, b)
+		if r.known > maxAddresses || r.asking == (r.known > 0) {
+			t.Fatalf("resolver of mDNS is %+v", r)
 		}
 		d := responder{name: "pico-1"}
 		d.receive(time.Second, &packet{mac: boardMAC, src: clientIP, dst: multicastDNS}, mdnsPort, b, boardIP)
