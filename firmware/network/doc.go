@@ -3,7 +3,7 @@
 
 // Package network joins one kubelet to an Ethernet: DHCP for the board's
 // address, ARP and DNS for the way to the gateway, TCP for the kubelet's
-// streams and its port, mDNS for the board's name. It tells how far the way
+// streams and its port, mDNS and its group's IGMP for the board's name. It tells how far the way
 // reaches, and finds it again when a part of it is lost or changes.
 //
 // The caller brings frames and the time since boot, and takes frames to send.

@@ -84,6 +84,7 @@ func TestNoAllocations(t *testing.T) {
 	question := append(appendName(appendHeader(nil, 1, 0, 1, 0, 0), "pico-1.local"), 0, typeA, 0, dnsClassIN)
 	l.client.sendUDP(mdnsPort, mdnsPort, multicastDNS, MulticastMAC, question)
 	l.client.sendARP(1, broadcastMAC, boardIP)
+	l.query(gatewayIP, 0x11, 1, 0, 0, 0, 0, 0, 0)
 	l.run(time.Second)
 	copies := *l.n // the frames again: duplicates, strays and new requests
 	buf := l.buf[:]

@@ -206,7 +206,7 @@ func TestKubeletPortThroughTheLink(t *testing.T) {
 	l.loss = 0.05
 	l.n.LinkUp(l.now)
 	l.until(time.Minute, "the node is registered", l.registered)
-	e, c := (*ends)[0], l.gateway.conns[len(l.gateway.conns)-1]
+	e, c := (*ends)[len(*ends)-1], l.gateway.conns[len(l.gateway.conns)-1]
 	for range 10 {
 		const s = noise.FirstServed
 		l.until(time.Minute, "the stream is free", func() bool { return e.link.Opens(s) })

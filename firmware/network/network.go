@@ -21,9 +21,12 @@ import (
 // sequence.
 const MaxFrame = 1514
 
-// MulticastMAC is the group that the network interface must receive beside its
-// own address and broadcasts, for mDNS.
-var MulticastMAC = [6]byte{0x01, 0x00, 0x5e, 0x00, 0x00, 0xfb}
+// The groups that the network interface must receive beside its own address and
+// broadcasts.
+var (
+	MulticastMAC = [6]byte{0x01, 0x00, 0x5e, 0x00, 0x00, 0xfb} // of mDNS
+	AllHostsMAC  = [6]byte{0x01, 0x00, 0x5e, 0x00, 0x00, 0x01} // of IGMP's queries
+)
 
 const (
 	never       = time.Duration(math.MaxInt64)
@@ -81,14 +84,15 @@ type Network struct {
 	gatewayPort uint16
 	random      random
 
-	up        bool // the link
-	address   [4]byte
-	dhcp      dhcp.Client
-	neighbors neighbors
-	witness   witness
-	rechecked time.Duration // when DHCP was asked whether the address is still right
-	resolver  resolver
-	mdns      responder
+	up         bool // the link
+	address    [4]byte
+	dhcp       dhcp.Client
+	neighbors  neighbors
+	witness    witness
+	rechecked  time.Duration // when DHCP was asked whether the address is still right
+	resolver   resolver
+	mdns       responder
+	membership membership
 
 	streams [kubelet.NumStreams]slot
 	lingers [maxLinger]slot
@@ -131,6 +135,7 @@ func New(c Config) (*Network, error) {
 	n.dhcp.Stop()
 	n.mdns.name = c.Hostname
 	n.mdns.stop()
+	n.membership.leave()
 	if err := n.cookies.Reset(tcp.SYNCookieConfig{Rand: &n.random, MaxCounterDelta: cookieLife}); err != nil {
 		return nil, err
 	}
@@ -181,7 +186,7 @@ func (n *Network) nextWake() time.Duration {
 	if !n.up {
 		return t
 	}
-	t = min(t, n.dhcp.Wake(), n.neighbors.wake(), n.resolver.wake(), n.mdns.wake())
+	t = min(t, n.dhcp.Wake(), n.neighbors.wake(), n.resolver.wake(), n.mdns.wake(), n.membership.at)
 	for i := range n.streams {
 		t = min(t, n.streams[i].wake())
 	}

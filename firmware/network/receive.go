@@ -38,7 +38,7 @@ func (n *Network) Receive(now time.Duration, frame []byte) {
 		return
 	}
 	switch *f.DestinationHardwareAddr() {
-	case n.mac, broadcastMAC, MulticastMAC:
+	case n.mac, broadcastMAC, MulticastMAC, AllHostsMAC:
 	default:
 		return
 	}
@@ -53,21 +53,21 @@ func (n *Network) Receive(now time.Duration, frame []byte) {
 	}
 }
 
-// readPacket checks a packet. Fragments and options are refused: nobody sends
-// them to a board without intent.
+// readPacket checks a packet. Fragments are refused, and options but IGMP's: nobody
+// sends them to a board without intent.
 func readPacket(b []byte) (p packet, ok bool) {
 	f, err := ipv4.NewFrame(b)
 	if err != nil {
 		return p, false
 	}
 	version, words := f.VersionAndIHL()
-	size := int(f.TotalLength())
-	if version != 4 || words != 5 || size < ipSize || size > len(b) || f.CalculateHeaderCRC() != 0 ||
+	start, size := 4*int(words), int(f.TotalLength())
+	if version != 4 || start < ipSize || size < start || size > len(b) || headerSum(b[:start]) != 0 ||
 		f.Flags().MoreFragments() || f.Flags().FragmentOffset() != 0 {
 		return p, false
 	}
-	p = packet{src: *f.SourceAddr(), dst: *f.DestinationAddr(), protocol: f.Protocol(), payload: b[ipSize:size]}
-	return p, p.intact(f)
+	p = packet{src: *f.SourceAddr(), dst: *f.DestinationAddr(), protocol: f.Protocol(), payload: b[start:size]}
+	return p, (start == ipSize || p.protocol == lneto.IPProtoIGMP) && p.intact(f)
 }
 
 // intact checks the size and the checksum of what the packet carries.
@@ -85,6 +85,8 @@ func (p *packet) intact(f ipv4.Frame) bool {
 		p.payload = p.payload[:u.Length()]
 		f.CRCWriteUDPPseudo(&sum, u.Length())
 		return u.CRC() == 0 || sum.PayloadSum16(p.payload) == 0
+	case lneto.IPProtoIGMP:
+		return len(p.payload) >= igmpSize && sum.PayloadSum16(p.payload) == 0
 	case lneto.IPProtoICMP:
 		return len(p.payload) >= echoHeader && sum.PayloadSum16(p.payload) == 0
 	}
@@ -96,6 +98,8 @@ func (n *Network) receivePacket(now time.Duration, p *packet) {
 	switch {
 	case p.protocol == lneto.IPProtoUDP:
 		n.receiveUDP(now, p, own)
+	case p.protocol == lneto.IPProtoIGMP:
+		n.membership.receive(now, p.payload, n.random.next())
 	case !own || !unicast(p.src) || p.src == n.address:
 	case p.protocol == lneto.IPProtoTCP:
 		n.receiveTCP(now, p)

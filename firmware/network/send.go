@@ -40,6 +40,7 @@ var senders = [...]func(*Network, time.Duration, []byte) int{
 	(*Network).nextLinger,
 	(*Network).nextRefusal,
 	(*Network).nextEcho,
+	(*Network).nextReport,
 	(*Network).nextMDNS,
 	(*Network).nextARP, // for what the others have just missed
 }

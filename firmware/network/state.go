@@ -101,6 +101,7 @@ func (n *Network) setAddress(now time.Duration) {
 	n.neighbors.announce()
 	n.resolver.setServers(lease.DNS)
 	n.mdns.start(now)
+	n.membership.join(now)
 	var text [15]byte
 	n.k.SetAddress(now, string(ipv4.AppendFormatAddr(text[:0], n.address)))
 	if n.state.State == board.NetworkNoAddress {
@@ -124,6 +125,7 @@ func (n *Network) loseAddress(now time.Duration, cause error) {
 	n.address = [4]byte{}
 	n.witness.remember(&n.neighbors)
 	n.mdns.stop()
+	n.membership.leave()
 	n.neighbors.forget()
 	n.resolver.stop()
 	n.refused = refusals{}

@@ -14,8 +14,8 @@ import (
 	"github.com/picolet/picolet/settings"
 )
 
-// multicast is what the Wi-Fi chip listens to for mDNS.
-var multicast = [][6]byte{network.MulticastMAC}
+// multicast is what the Wi-Fi chip listens to beside its own address.
+var multicast = [][6]byte{network.MulticastMAC, network.AllHostsMAC}
 
 // chipless is how often the kubelet is ticked while the Wi-Fi chip has not started:
 // nothing but its pins can change then.
