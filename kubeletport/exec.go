@@ -54,6 +54,9 @@ func (s *Server) serveExec(c *call) *refusal {
 	}
 	connOf(c.r.Context()).limitReads(maxInput)
 	connOf(c.r.Context()).lingers.Store(true)
+	ctx, cancel := connOf(c.r.Context()).untilGone(c.r.Context())
+	defer cancel()
+	c.r = c.r.WithContext(ctx)
 	x := &executor{server: s, port: c.port}
 	argv := c.query[corev1.ExecCommandParam]
 	if wsstream.IsWebSocketRequestWithStreamCloseProtocol(c.r) {

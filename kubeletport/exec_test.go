@@ -9,10 +9,12 @@ import (
 	"encoding/base64"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
 	protocols "k8s.io/apimachinery/pkg/util/remotecommand"
@@ -178,6 +180,62 @@ func TestExecBoundsItsInput(t *testing.T) {
 		}
 	}
 	eventually(t, "the connections end", func() bool { return h.connections.Load() == 0 })
+}
+
+// TestExecEndsWhenItsClientIsGone: the board is not kept busy for nobody.
+func TestExecEndsWhenItsClientIsGone(t *testing.T) {
+	t.Parallel()
+	asked, ended := make(chan struct{}), make(chan struct{})
+	h := startServer(t, startBoard(t, func(_ http.ResponseWriter, r *http.Request) {
+		asked <- struct{}{}
+		<-r.Context().Done()
+		ended <- struct{}{}
+	}), nil)
+	for name, executor := range executors {
+		for _, streams := range []string{"output=1&error=1", "input=1&output=1&error=1"} {
+			for _, dies := range []bool{false, true} {
+				addr, cut := relay(t, h.addr())
+				x, err := executor(h.restConfig("good"), strings.Replace(h.execURL(streams, "status"), h.addr(), addr, 1))
+				must(t, err)
+				ctx, leave := context.WithCancel(t.Context())
+				o := remotecommand.StreamOptions{Stdout: io.Discard, Stderr: io.Discard}
+				if strings.Contains(streams, "input") {
+					o.Stdin, _ = io.Pipe() // of a user who types nothing
+				}
+				go func() { _ = x.StreamWithContext(ctx, o) }()
+				<-asked
+				if dies {
+					cut()
+				}
+				leave()
+				began := time.Now()
+				<-ended
+				if d := time.Since(began); d > boardTimeout/2 {
+					t.Errorf("%s, %s, dies %v: the board was asked for %v after its client had gone", name, streams, dies, d)
+				}
+			}
+		}
+	}
+}
+
+// relay passes one connection on to addr, until it is cut.
+func relay(t *testing.T, addr string) (listening string, cut func()) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	t.Cleanup(func() { _ = l.Close() })
+	far, err := net.Dial("tcp", addr)
+	must(t, err)
+	go func() {
+		near, err := l.Accept()
+		if err != nil {
+			return
+		}
+		go func() { _, _ = io.Copy(far, near) }()
+		_, _ = io.Copy(near, far)
+		_ = near.Close()
+	}()
+	return l.Addr().String(), func() { _ = far.Close() }
 }
 
 // countingReader gives bytes without end.

@@ -127,6 +127,8 @@ type conn struct {
 
 	limited atomic.Bool
 	left    atomic.Int64 // bytes that may still be read, where limited
+
+	gone atomic.Pointer[context.CancelFunc] // see untilGone
 }
 
 var errTooMuchInput = errors.New("the client sent more than a command takes")
@@ -140,9 +142,28 @@ func (c *conn) limitReads(n int64) {
 func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if c.limited.Load() && c.left.Add(int64(-n)) < 0 {
-		return 0, errTooMuchInput
+		n, err = 0, errTooMuchInput
+	}
+	if err != nil && !isTimeout(err) {
+		c.endStream()
 	}
 	return n, err
+}
+
+// untilGone returns a context that ends with ctx, or when the client of a stream has
+// gone. SPDY and WebSockets read their connection all the time: either they fail, or
+// they close it after the client's GOAWAY, which github.com/moby/spdystream 0.5 does
+// without telling who serves its streams.
+func (c *conn) untilGone(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	c.gone.Store(&cancel)
+	return ctx, cancel
+}
+
+func (c *conn) endStream() {
+	if cancel := c.gone.Load(); cancel != nil {
+		(*cancel)()
+	}
 }
 
 var errNoTLS = errors.New("the client does not speak TLS")
@@ -162,6 +183,7 @@ const lingerTime = time.Second
 // Close ends the connection. One that lingers is read on for a while: what is
 // unread when a socket closes makes it forget what its client has not read.
 func (c *conn) Close() error {
+	c.endStream()
 	c.port.release(c)
 	tcp, ok := c.Conn.(*net.TCPConn)
 	if !ok || !c.lingers.CompareAndSwap(true, false) || tcp.CloseWrite() != nil {
