@@ -258,14 +258,14 @@ func (u *kubectlUser) exec(t *testing.T, protocol string) {
 	u.check(t, []kubectlRun{
 		{"exec POD -v=6 -- status", `\{\n  "node": \{\n    "name": "NODE".*\}\n`, asked, 0},
 		{"exec POD -- memory 0 17", `0000  (?:[0-9a-f]{2} ?){16} *[^\n]*\n0010  [0-9a-f]{2}[^\n]*\n`, "", 0},
-		{"exec POD -- gpio set 15 PWM:7", ``, "", 0},
-		{"exec POD -- gpio read 15", `PWM:7\n`, "", 0},
-		{"exec POD -i -t -- gpio read 15", `PWM:7\r?\n`, "", 0},
-		{"exec POD -c firmware -- gpio set 15 LOW", ``, "", 0},
-		{"exec POD -- gpio read 15", `LOW\n`, "", 0},
-		{"exec POD -- gpio set 15 UP", ``, "value HIGH, LOW or PWM", 1},
-		{"exec POD -- gpio", ``, "usage: gpio read", 2},
-		{"exec POD -- blink 1 20", ``, "", 0},
+		{"exec POD -- set_pin 15 PWM:7", ``, "", 0},
+		{"exec POD -- gpio 15", `PWM:7\n`, "", 0},
+		{"exec POD -i -t -- gpio 15", `PWM:7\r?\n`, "", 0},
+		{"exec POD -c firmware -- set_pin 15 LOW", ``, "", 0},
+		{"exec POD -- gpio 15", `LOW\n`, "", 0},
+		{"exec POD -- set_pin 15 UP", ``, "want HIGH, LOW or PWM", 1},
+		{"exec POD -- gpio x", ``, `usage: gpio \[PIN\]`, 2},
+		{"exec POD -- blink_led 1 20", ``, "", 0},
 		{"exec POD -- sh", ``, `"sh": no such command`, 127},
 		{"exec POD -c other -- status", ``, `container other is not valid|container not found`, 1},
 	})
@@ -287,6 +287,7 @@ func (u *kubectlUser) proxy(t *testing.T) {
 		{proxy + "/pico/status", `\{.*"registered":true.*`, "", 0},
 		{proxy + "/pico/memory?length=2", `.*"hex":"[0-9a-f]{4}".*`, "", 0},
 		{proxy + "/logs", `.*msg="Node registered".*`, "", 0},
+		{proxy + "/logs/", `.*msg="Node registered".*`, "", 0},
 		{proxy + "/nowhere", ``, "does not serve the path", 1},
 	})
 }

@@ -6,7 +6,6 @@ package kubelet
 import (
 	"time"
 
-	"github.com/picolet/picolet/board"
 	"github.com/picolet/picolet/kubelet/configmap"
 	"github.com/picolet/picolet/kubelet/httpserver"
 	"github.com/picolet/picolet/kubelet/jsonstream"
@@ -170,8 +169,10 @@ func (k *Kubelet) blinkLED(now time.Duration, c *command, w *httpserver.Response
 	switch {
 	case k.config.Board.LED == nil:
 		refuse(w, "the board has no LED")
-	case c.count < 1 || c.count > maxBlinks || c.interval < minBlinkInterval || c.interval > maxBlinkInterval:
-		refuse(w, "count must be 1 to 100, interval_ms 20 to 10000")
+	case c.count < 1 || c.count > maxBlinks:
+		refuse(w, "count must be 1 to 100")
+	case c.interval < minBlinkInterval || c.interval > maxBlinkInterval:
+		refuse(w, "interval_ms must be 20 to 10000")
 	default:
 		k.startBlink(now, 2*c.count, time.Duration(c.interval)*time.Millisecond)
 		k.commandDone(now, "blink_led", w)
@@ -189,8 +190,12 @@ func (k *Kubelet) startBlink(now time.Duration, changes int, period time.Duratio
 
 func (k *Kubelet) commandPin(now time.Duration, c *command, w *httpserver.Response) {
 	state, why := configmap.ParsePinState(c.value[:c.valueLen])
-	if why != configmap.ReasonNone || c.pin < 0 {
-		refuse(w, "pin must be a number and value HIGH, LOW or PWM:0-255")
+	if c.pin < 0 {
+		refuse(w, "pin must be a number")
+		return
+	}
+	if why != configmap.ReasonNone {
+		refuse(w, why.String())
 		return
 	}
 	if err := k.setPin(c.pin, state); err != nil {
@@ -211,10 +216,4 @@ func (k *Kubelet) reboot(now time.Duration, w *httpserver.Response) {
 func (k *Kubelet) commandDone(now time.Duration, name string, w *httpserver.Response) {
 	k.Record(now, logring.Info, "Command carried out").Str("command", name).End()
 	httpserver.WriteStatus(w, 200, "", name)
-}
-
-// stateOf reads a pin back, FLOATING where it cannot be read.
-func (k *Kubelet) stateOf(pin int) (s board.PinState, ok bool) {
-	s, err := k.config.Board.Pins.Pin(pin)
-	return s, err == nil
 }

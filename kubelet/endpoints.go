@@ -307,23 +307,25 @@ func queryInt(r *httpserver.Request, name string, def int) (v int, ok bool) {
 }
 
 // serveGPIO answers /pico/gpio: every pin that the board leads out, a part each;
-// then the voltages at its analog inputs and the LED.
+// then the voltages at its analog inputs and the LED. With ?pin=15 it reads that pin
+// alone.
 func (k *Kubelet) serveGPIO(_ time.Duration, r *httpserver.Request, part int, w *httpserver.Response) bool {
 	pins := k.config.Board.Pins
 	if part == 0 {
+		pin, ok := queryInt(r, "pin", -1)
+		if !ok || pin >= 0 {
+			k.servePin(pin, w)
+			return false
+		}
 		w.String(`{"pins":{`)
 	}
 	if pins != nil && part < pins.Count() {
-		if state, ok := k.stateOf(part); ok {
+		if state, err := pins.Pin(part); err == nil {
 			if r.State[0] > 0 {
 				w.Byte(',')
 			}
 			r.State[0]++
-			w.Byte('"')
-			w.Int(int64(part))
-			w.String(`":"`)
-			w.Extend(state.AppendText(w.Rest()))
-			w.Byte('"')
+			writePin(w, part, state)
 		}
 		return true
 	}
@@ -335,6 +337,30 @@ func (k *Kubelet) serveGPIO(_ time.Duration, r *httpserver.Request, part int, w 
 	}
 	w.String("}\n")
 	return false
+}
+
+// servePin answers with one pin.
+func (k *Kubelet) servePin(pin int, w *httpserver.Response) {
+	err := board.ErrNoPin
+	var state board.PinState
+	if pins := k.config.Board.Pins; pins != nil && pin >= 0 && pin < pins.Count() {
+		state, err = pins.Pin(pin)
+	}
+	if err != nil {
+		refuse(w, err.Error())
+		return
+	}
+	w.String(`{"pins":{`)
+	writePin(w, pin, state)
+	w.String("}}\n")
+}
+
+func writePin(w *httpserver.Response, pin int, state board.PinState) {
+	w.Byte('"')
+	w.Int(int64(pin))
+	w.String(`":"`)
+	w.Extend(state.AppendText(w.Rest()))
+	w.Byte('"')
 }
 
 // writeMillivolts writes the voltages at the analog inputs, if the board has any.

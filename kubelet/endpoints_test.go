@@ -87,7 +87,7 @@ func TestEndpointsGolden(t *testing.T) {
 		"healthz": "/healthz", "healthz_verbose": "/healthz?verbose=1", "livez": "/livez", "readyz": "/readyz",
 		"readyz_verbose": "/readyz?verbose", "pods": "/pods", "runningpods": "/runningpods/", "metrics": "/metrics",
 		"metrics_resource": "/metrics/resource", "stats_summary": "/stats/summary", "spec": "/spec", "configz": "/configz",
-		"logs": "/logs", "pico_status": "/pico/status", "pico_memory": "/pico/memory?offset=0&length=8", "pico_gpio": "/pico/gpio",
+		"logs": "/logs", "pico_status": "/pico/status", "pico_memory": "/pico/memory?offset=0&length=8", "pico_gpio": "/pico/gpio", "pico_gpio_one": "/pico/gpio?pin=2",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -289,6 +289,7 @@ func TestCommands(t *testing.T) {
 		{`{"command":"set_pin","pin":99999999999999999999,"value":"HIGH"}`, 400},
 		{`{"command":"blink_led","count":0}`, 400},
 		{`{"command":"blink_led","count":101}`, 400},
+		{`{"command":"blink_led","interval_ms":10001}`, 400},
 		{`{"command":"blink_led","interval_ms":1}`, 400},
 		{`{"command":"format_disk"}`, 400},
 		{`{"command":["set_pin"]}`, 400},
@@ -396,6 +397,19 @@ func TestReboot(t *testing.T) {
 	}
 }
 
+// TestOnePinIsRead: the others are left alone, and what is no pin is refused.
+func TestOnePinIsRead(t *testing.T) {
+	t.Parallel()
+	r := readyRig(t)
+	for query, code := range map[string]int{"2": 200, "0": 200, "24": 400, "30": 400, "99": 400, "x": 400, "": 400, "-1": 400} {
+		r.board.pinsRead = 0
+		resp, body := r.get("/pico/gpio?pin=" + query)
+		if resp.StatusCode != code || r.board.pinsRead > 1 || code == 200 && !strings.HasPrefix(string(body), `{"pins":{"`+query+`":"`) {
+			t.Errorf("pin=%s: %d %s, %d pins read", query, resp.StatusCode, body, r.board.pinsRead)
+		}
+	}
+}
+
 // A board without pins, LED and storage is a board too.
 func TestBareBoard(t *testing.T) {
 	t.Parallel()
@@ -409,6 +423,9 @@ func TestBareBoard(t *testing.T) {
 	}
 	if _, body := r.get("/pico/gpio"); strings.TrimSpace(string(body)) != `{"pins":{}}` {
 		t.Errorf("gpio: %s", body)
+	}
+	if resp, _ := r.get("/pico/gpio?pin=1"); resp.StatusCode != 400 {
+		t.Errorf("one pin: %d", resp.StatusCode)
 	}
 	if _, body := r.get("/metrics"); strings.Contains(string(body), "picolet_adc") {
 		t.Errorf("metrics: %s", body)

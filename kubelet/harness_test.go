@@ -27,6 +27,7 @@ type testBoard struct {
 	loadErr  error
 	saves    int
 	rejected int // pins that could not be set
+	pinsRead int
 }
 
 func (b *testBoard) Read(_ time.Duration, r *board.Readings)               { *r = b.readings }
@@ -50,6 +51,7 @@ func (b *testBoard) SetPin(pin int, s board.PinState) error {
 }
 
 func (b *testBoard) Pin(pin int) (board.PinState, error) {
+	b.pinsRead++
 	if pin >= 23 && pin <= 25 {
 		return board.PinState{}, board.ErrNoPin
 	}

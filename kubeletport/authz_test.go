@@ -41,6 +41,7 @@ var questionTests = []struct {
 	{"GET", "/configz", "get", "configz proxy"},
 	{"GET", "/spec", "get", "proxy"},
 	{"GET", "/logs", "get", "log"},
+	{"GET", "/logs/", "get", "log"},
 	{"GET", "/pico/status", "get", "proxy"},
 	{"GET", "/pico/memory", "get", "proxy"},
 	{"GET", "/pico/gpio", "get", "proxy"},

@@ -35,13 +35,29 @@ type command struct {
 	run              func(x *execution, args []string) error
 }
 
-// commands are all of them. help is beside them, for it lists them.
+// commands are all of them, by the names that the board's own HTTP API has for them
+// (/pico/status, POST /pico/command); a pin's values are those of ConfigMaps. help is
+// beside them, for it lists them.
 var commands = []command{
-	{"status", "", "show what the board says of itself", (*execution).status},
+	{"status", "", "show what the board reports of itself", (*execution).status},
 	{"memory", "[OFFSET [LENGTH]]", "show the memory region that ConfigMaps fill", (*execution).memory},
-	{"gpio", "read [PIN] | set PIN HIGH|LOW|PWM:0-255", "read pins, or set one", (*execution).gpio},
-	{"blink", "[COUNT [MILLISECONDS]]", "blink the LED", (*execution).blink},
+	{"gpio", "[PIN]", "read a pin, or all", (*execution).gpio},
+	{"set_pin", "PIN HIGH|LOW|PWM:0-255", "set a pin, until its ConfigMap entry changes", (*execution).setPin},
+	{"blink_led", "[COUNT [INTERVAL_MS]]", "blink the LED", (*execution).blinkLED},
 	{"reboot", "", "reboot the board", (*execution).reboot},
+}
+
+// canonical rewrites the commands that had other names once.
+func canonical(argv []string) []string {
+	switch {
+	case len(argv) > 0 && argv[0] == "blink":
+		return append([]string{"blink_led"}, argv[1:]...)
+	case len(argv) > 1 && argv[0] == "gpio" && argv[1] == "set":
+		return append([]string{"set_pin"}, argv[2:]...)
+	case len(argv) > 1 && argv[0] == "gpio" && argv[1] == "read":
+		return append([]string{"gpio"}, argv[2:]...)
+	}
+	return argv
 }
 
 // execution is one run of a command on the board of a node.
@@ -62,16 +78,15 @@ func (x *execution) run(argv []string) int {
 		writeUsage(x.stdout)
 		return exitOK
 	}
+	argv = canonical(argv)
 	i := slices.IndexFunc(commands, func(c command) bool { return len(argv) > 0 && c.name == argv[0] })
 	if i < 0 {
-		fmt.Fprintf(x.stderr, "%.64q: no such command\n", strings.Join(argv, " "))
-		writeUsage(x.stderr)
-		return exitNotFound
+		return x.notFound(argv)
 	}
 	err := commands[i].run(x, argv[1:])
 	switch {
 	case errors.Is(err, errUsage):
-		fmt.Fprintf(x.stderr, "usage: %s %s\n", commands[i].name, commands[i].args)
+		fmt.Fprintln(x.stderr, "usage:", commands[i].usage())
 		return exitUsage
 	case err != nil:
 		fmt.Fprintln(x.stderr, err)
@@ -80,12 +95,26 @@ func (x *execution) run(argv []string) int {
 	return exitOK
 }
 
+// notFound answers for what is no command. kubectl cp runs tar, which a board could
+// have no use for.
+func (x *execution) notFound(argv []string) int {
+	if len(argv) > 0 && argv[0] == "tar" {
+		fmt.Fprintln(x.stderr, "files cannot be copied to or from a board: it has no file system; set its pins and memory by a ConfigMap")
+		return exitNotFound
+	}
+	fmt.Fprintf(x.stderr, "%.64q: no such command: a board runs no programs\n", strings.Join(argv, " "))
+	writeUsage(x.stderr)
+	return exitNotFound
+}
+
+// usage is the command with its arguments.
+func (c *command) usage() string { return strings.TrimSpace(c.name + " " + c.args) }
+
 func writeUsage(w io.Writer) {
 	fmt.Fprintln(w, "commands:")
-	for _, c := range commands {
-		fmt.Fprintf(w, "  %-50s %s\n", c.name+" "+c.args, c.what)
+	for _, c := range append(commands, command{name: "help", what: "show this"}) {
+		fmt.Fprintf(w, "  %-32s %s\n", c.usage(), c.what)
 	}
-	fmt.Fprintf(w, "  %-50s %s\n", "help", "show this")
 }
 
 // ask returns the body of the board's answer; an error is told as the board
@@ -176,33 +205,25 @@ func (x *execution) memory(args []string) error {
 	return nil
 }
 
+// gpio shows one pin, or all.
 func (x *execution) gpio(args []string) error {
-	switch {
-	case len(args) >= 1 && len(args) <= 2 && args[0] == "read":
-		return x.readPins(args[1:])
-	case len(args) == 3 && args[0] == "set":
-		return x.setPin(args[1], args[2])
+	if len(args) > 1 {
+		return errUsage
 	}
-	return errUsage
-}
-
-// readPins shows one pin, or all.
-func (x *execution) readPins(args []string) error {
-	numbers, err := integers(args, 1)
-	if err != nil {
-		return err
+	query := url.Values{}
+	if len(args) == 1 {
+		pin, err := pinNumber(args[0])
+		if err != nil {
+			return err
+		}
+		query.Set("pin", strconv.Itoa(pin))
 	}
 	var board struct{ Pins map[int]string }
-	if err := x.get("/pico/gpio", nil, &board); err != nil {
+	if err := x.get("/pico/gpio", query, &board); err != nil {
 		return err
 	}
-	if len(numbers) == 1 {
-		state, ok := board.Pins[numbers[0]]
-		if !ok {
-			return fmt.Errorf("the board has no pin %d", numbers[0])
-		}
-		fmt.Fprintln(x.stdout, printable(state))
-		return nil
+	if len(args) == 1 {
+		return x.writePin(query.Get("pin"), board.Pins)
 	}
 	for _, pin := range slices.Sorted(maps.Keys(board.Pins)) {
 		fmt.Fprintf(x.stdout, "%d %s\n", pin, printable(board.Pins[pin]))
@@ -210,8 +231,22 @@ func (x *execution) readPins(args []string) error {
 	return nil
 }
 
-func (x *execution) setPin(pin, value string) error {
-	numbers, err := integers([]string{pin}, 1)
+// writePin shows one pin, also of a board whose firmware answers with all of them.
+func (x *execution) writePin(number string, pins map[int]string) error {
+	pin, err := strconv.Atoi(number)
+	state, ok := pins[pin]
+	if err != nil || !ok {
+		return fmt.Errorf("the board has no pin %s", number)
+	}
+	_, err = fmt.Fprintln(x.stdout, printable(state))
+	return err
+}
+
+func (x *execution) setPin(args []string) error {
+	if len(args) != 2 {
+		return errUsage
+	}
+	pin, err := pinNumber(args[0])
 	if err != nil {
 		return err
 	}
@@ -219,10 +254,10 @@ func (x *execution) setPin(pin, value string) error {
 		Command string `json:"command"`
 		Pin     int    `json:"pin"`
 		Value   string `json:"value"`
-	}{"set_pin", numbers[0], value})
+	}{"set_pin", pin, args[1]})
 }
 
-func (x *execution) blink(args []string) error {
+func (x *execution) blinkLED(args []string) error {
 	numbers, err := integers(args, 2)
 	if err != nil {
 		return err
@@ -249,14 +284,28 @@ func (x *execution) reboot(args []string) error {
 	}{"reboot"})
 }
 
-// integers reads at most n arguments as numbers that are not negative.
+// pinNumber reads the number of a pin, also as the key of a ConfigMap, pin_15.
+func pinNumber(arg string) (int, error) {
+	numbers, err := integers([]string{strings.TrimPrefix(arg, "pin_")}, 1)
+	if err != nil {
+		return 0, err
+	}
+	return numbers[0], nil
+}
+
+// integers reads at most n arguments as numbers that are not negative, decimal or
+// hexadecimal behind 0x, as ConfigMaps have them: leading zeros make none octal.
 func integers(args []string, n int) ([]int, error) {
 	if len(args) > n {
 		return nil, errUsage
 	}
 	numbers := make([]int, 0, n)
 	for _, a := range args {
-		v, err := strconv.ParseUint(a, 10, 31)
+		digits, base := a, 10
+		if rest, ok := strings.CutPrefix(strings.ToLower(a), "0x"); ok {
+			digits, base = rest, 16
+		}
+		v, err := strconv.ParseUint(digits, base, 31)
 		if err != nil {
 			return nil, errUsage
 		}

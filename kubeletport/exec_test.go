@@ -58,9 +58,9 @@ func (h *harness) execURL(streams string, argv ...string) string {
 
 func TestExec(t *testing.T) {
 	t.Parallel()
-	b, hardware := startKubelet(t)
-	h := startServer(t, b, nil)
 	for name, executor := range executors {
+		b, hardware := startKubelet(t) // its limit of requests is one client's
+		h := startServer(t, b, nil)
 		for _, tt := range []struct {
 			argv           []string
 			stdout, stderr string
@@ -70,35 +70,52 @@ func TestExec(t *testing.T) {
 			{[]string{"memory", "16", "17"}, "0010  00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00\n0020  00\n", "", 0},
 			{[]string{"memory", "0", "0"}, "", "", 0},
 			{[]string{"memory", "2000"}, "", "must lie within the 1024 bytes", 1},
-			{[]string{"memory", "x"}, "", "usage: memory [OFFSET [LENGTH]]", 2},
+			{[]string{"memory", "0x10", "0X11"}, "0010  00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00\n0020  00\n", "", 0},
+			{[]string{"memory", "010", "1"}, "000a  00\n", "", 0},
+			{[]string{"memory", "x"}, "", "usage: memory [OFFSET [LENGTH]]\n", 2},
+			{[]string{"memory", "0x"}, "", "usage: memory", 2},
 			{[]string{"memory", "-1"}, "", "usage: memory", 2},
-			{[]string{"gpio", "set", "3", "HIGH"}, "", "", 0},
+			{[]string{"set_pin", "3", "HIGH"}, "", "", 0},
+			{[]string{"gpio", "3"}, "HIGH\n", "", 0},
+			{[]string{"gpio"}, "\n3 HIGH\n", "", 0},
+			{[]string{"set_pin", "pin_4", "PWM:0x80"}, "", "", 0},
+			{[]string{"gpio", "pin_4"}, "PWM:128\n", "", 0},
+			{[]string{"gpio", "77"}, "", "the board has no such pin\n", 1},
+			{[]string{"gpio", "99999"}, "", "the board has no such pin\n", 1},
+			{[]string{"gpio", "x"}, "", "usage: gpio [PIN]\n", 2},
+			{[]string{"gpio", "write", "3"}, "", "usage: gpio [PIN]\n", 2},
+			{[]string{"set_pin", "3", "PWM:999"}, "", "duty cycle out of range, want PWM:0-255\n", 1},
+			{[]string{"set_pin", "3", "UP"}, "", "unknown pin mode, want HIGH, LOW or PWM:0-255\n", 1},
+			{[]string{"set_pin", "77", "LOW"}, "", "the board has no such pin\n", 1},
+			{[]string{"set_pin", "x", "HIGH"}, "", "usage: set_pin PIN HIGH|LOW|PWM:0-255\n", 2},
+			{[]string{"set_pin", "3"}, "", "usage: set_pin", 2},
+			{[]string{"blink_led", "1", "20"}, "", "", 0},
+			{[]string{"blink_led", "0"}, "", "count must be 1 to 100\n", 1},
+			{[]string{"blink_led", "1", "2"}, "", "interval_ms must be 20 to 10000\n", 1},
+			{[]string{"blink_led", "1", "2", "3"}, "", "usage: blink_led [COUNT [INTERVAL_MS]]\n", 2},
+			{[]string{"help"}, "\n  reboot                           reboot the board\n", "", 0},
+			{[]string{"sh", "-c", "ls"}, "", `"sh -c ls": no such command: a board runs no programs`, 127},
+			{[]string{"tar", "cf", "-", "/etc"}, "", "files cannot be copied to or from a board", 127},
+			{[]string{""}, "", "no such command", 127},
+			{[]string{"status", "now"}, "", "usage: status\n", 2},
+			{[]string{"reboot", "now"}, "", "usage: reboot\n", 2},
+
+			{[]string{"gpio", "set", "3", "HIGH"}, "", "", 0}, // as they were called once
 			{[]string{"gpio", "read", "3"}, "HIGH\n", "", 0},
 			{[]string{"gpio", "read"}, "\n3 HIGH\n", "", 0},
-			{[]string{"gpio", "read", "77"}, "", "the board has no pin 77", 1},
-			{[]string{"gpio", "set", "3", "PWM:999"}, "", "pin must be a number", 1},
-			{[]string{"gpio", "set", "x", "HIGH"}, "", "usage: gpio", 2},
-			{[]string{"gpio", "write"}, "", "usage: gpio", 2},
 			{[]string{"blink", "1", "20"}, "", "", 0},
-			{[]string{"blink", "0"}, "", "count must be 1 to 100", 1},
-			{[]string{"blink", "1", "2", "3"}, "", "usage: blink", 2},
-			{[]string{"help"}, "reboot", "", 0},
-			{[]string{"sh", "-c", "ls"}, "", `"sh -c ls": no such command`, 127},
-			{[]string{""}, "", "no such command", 127},
-			{[]string{"status", "now"}, "", "usage: status", 2},
-			{[]string{"reboot", "now"}, "", "usage: reboot", 2},
 		} {
 			stdout, stderr, code := h.exec(t, executor, tt.argv, false)
 			if code != tt.code || !strings.Contains(stdout, tt.stdout) || !strings.Contains(stderr, tt.stderr) || (stderr == "") != (tt.stderr == "") {
 				t.Errorf("%s %q: exit code %d\n%s\n%s\nwant %d\n%s\n%s", name, tt.argv, code, stdout, stderr, tt.code, tt.stdout, tt.stderr)
 			}
 		}
-		if stdout, _, code := h.exec(t, executor, []string{"gpio", "nonsense"}, true); code != 2 || !strings.HasSuffix(stdout, "PWM:0-255\r\n") {
+		if stdout, _, code := h.exec(t, executor, []string{"set_pin", "nonsense"}, true); code != 2 || !strings.HasSuffix(stdout, "PWM:0-255\r\n") {
 			t.Errorf("%s on a terminal: exit code %d, %q", name, code, stdout)
 		}
-	}
-	if s, err := hardware.Pin(3); err != nil || s.Mode != board.PinHigh {
-		t.Errorf("pin 3 is %v, %v", s, err)
+		if s, err := hardware.Pin(3); err != nil || s.Mode != board.PinHigh {
+			t.Errorf("pin 3 is %v, %v", s, err)
+		}
 	}
 }
 

@@ -307,14 +307,17 @@ func (l *live) exec(t *testing.T, hardware *virtual.Board) {
 	l.check(t, []kubectlTest{
 		{run + "status", `\{\n  "node": \{\n    "name": "live-1".*\}\n`, "", 0},
 		{run + "memory 0 17", `0000  (00 ){15}00\n0010  00\n`, "", 0},
-		{run + "gpio set 15 PWM:7", ``, "", 0},
-		{run + "gpio read 15", `PWM:7\n`, "", 0},
-		{run + "gpio set 15 UP", ``, "pin must be a number and value HIGH, LOW or PWM", 1},
-		{run + "gpio", ``, "usage: gpio read", 2},
-		{run + "blink 1 20", ``, "", 0},
+		{run + "memory 0x10 1", `0010  00\n`, "", 0},
+		{run + "set_pin 15 PWM:7", ``, "", 0},
+		{run + "gpio 15", `PWM:7\n`, "", 0},
+		{run + "set_pin 15 UP", ``, "unknown pin mode, want HIGH, LOW or PWM", 1},
+		{run + "gpio x", ``, `usage: gpio \[PIN\]`, 2},
+		{run + "blink_led 1 20", ``, "", 0},
+		{run + "blink_led 0", ``, "count must be 1 to 100\n", 1},
+		{"cp kube-system/picolet-live-1:/etc/hosts hosts", ``, "files cannot be copied to or from a board: it has no file system", 127},
 		{run + "help", `commands:\n  status .*`, "", 0},
-		{run + "sh", ``, `"sh": no such command\ncommands:`, 127},
-		{"--namespace kube-system exec -i -t picolet-live-1 -- gpio read 15", `PWM:7\r?\n`, "", 0},
+		{run + "sh", ``, `"sh": no such command: a board runs no programs\ncommands:`, 127},
+		{"--namespace kube-system exec -i -t picolet-live-1 -- gpio 15", `PWM:7\r?\n`, "", 0},
 	})
 	if s, err := hardware.Pin(15); err != nil || s.Duty != 7 {
 		t.Errorf("pin 15 is %v, %v", s, err)

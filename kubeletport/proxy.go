@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 )
 
 // maxCommand is the most bytes of a body that a board takes, with its head.
@@ -17,7 +18,7 @@ const maxCommand = 1 << 10
 
 // serveBoard passes a request on to the board, and its answer back.
 func (s *Server) serveBoard(c *call) *refusal {
-	q := boardRequest{method: c.r.Method, path: c.r.URL.Path, query: c.chosenParams()}
+	q := boardRequest{method: c.r.Method, path: strings.TrimSuffix(c.r.URL.Path, "/"), query: c.chosenParams()}
 	var refused *refusal
 	if c.r.Method == http.MethodPost {
 		if q.body, refused = c.readBody(); refused != nil {

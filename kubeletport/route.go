@@ -68,11 +68,12 @@ var routes = map[string]*route{
 	"/configz":          {name: "configz", get: true, subresources: toConfigz, serve: (*Server).serveBoard},
 	"/spec":             {name: "spec", get: true, subresources: toProxy, serve: (*Server).serveBoard},
 	"/logs":             {name: "logs", get: true, subresources: toLog, params: []string{"since"}, serve: (*Server).serveBoard},
+	"/logs/":            {name: "logs", get: true, subresources: toLog, params: []string{"since"}, serve: (*Server).serveBoard}, // as a kubelet has it
 	"/pods":             {name: "pods", get: true, subresources: toPods, serve: (*Server).servePods},
 	"/runningpods/":     {name: "runningpods", get: true, subresources: toPods, serve: (*Server).servePods},
 	"/pico/status":      {name: "pico", get: true, subresources: toProxy, serve: (*Server).serveBoard},
 	"/pico/memory":      {name: "pico", get: true, subresources: toProxy, params: []string{"offset", "length"}, serve: (*Server).serveBoard},
-	"/pico/gpio":        {name: "pico", get: true, subresources: toProxy, serve: (*Server).serveBoard},
+	"/pico/gpio":        {name: "pico", get: true, subresources: toProxy, params: []string{"pin"}, serve: (*Server).serveBoard},
 	"/pico/command":     {name: "command", post: true, subresources: toProxy, serve: (*Server).serveBoard},
 }
 
