@@ -48,8 +48,7 @@ type Admitted struct {
 	// Reason is what the board is told for the cause of Context's end. Optional
 	// [noise.EndRevoked].
 	Reason func(cause error) noise.Reason
-	// Part is what the gateway says of the node. Optional [nothing: the board's word
-	// counts].
+	// Part is what the gateway says of this node. Optional [nobody decided anything].
 	Part NodePart
 }
 

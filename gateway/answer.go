@@ -23,21 +23,19 @@ const writeTimeout = 15 * time.Second
 const retryUpstream = 5
 
 // forward asks the API server on behalf of a node, and hands its answer on.
-func (g *Gateway) forward(w http.ResponseWriter, r *http.Request, c *call, body []byte) *refusal {
+func (g *Gateway) forward(w http.ResponseWriter, r *http.Request, c *call) *refusal {
 	conn := connOf(r.Context())
 	path, query := c.target()
-	req := request{method: c.op.method, path: path, query: query, node: c.node, body: body}
-	if c.op.body != nil {
-		contentType, refused := bodyType(r.Header, c.op)
+	req := request{method: c.op.method, path: path, query: query, node: c.node}
+	if c.body != nil {
+		if refused := checkType(r.Header, c.op); refused != nil {
+			return refused
+		}
+		object, refused := c.body.object(conn.overlay(c.node))
 		if refused != nil {
 			return refused
 		}
-		req.contentType = contentType
-		if link := conn.link; link != nil {
-			if req.body, refused = link.admitted.Part.putInto(body, c.op, contentType); refused != nil {
-				return refused
-			}
-		}
+		req.contentType, req.body = c.op.sentType(), encodeJSON(object)
 	}
 	look := g.look(r.Context(), conn, c)
 	a, err := g.upstream.do(r.Context(), req)
@@ -53,7 +51,7 @@ func (g *Gateway) forward(w http.ResponseWriter, r *http.Request, c *call, body 
 	if look.finds(a) {
 		w.Header().Set(reportHeader, "status")
 	}
-	if c.op.body != nil && (prefersMinimal(r.Header) || conn.minimal && r.Header.Get("Prefer") == "") {
+	if c.body != nil && (prefersMinimal(r.Header) || conn.minimal && r.Header.Get("Prefer") == "") {
 		a = a.minimal(c.op.method)
 	}
 	a.write(w)

@@ -73,7 +73,7 @@ func hasPart(n *corev1.Node, p *NodePart) bool {
 	labels := maps.Clone(n.Labels)
 	maps.Copy(labels, p.Labels)
 	return maps.Equal(labels, n.Labels) &&
-		reflect.DeepEqual(n.Status.Addresses, []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: p.Kubelet.Addr().String()}}) &&
+		reflect.DeepEqual(n.Status.Addresses, []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: p.Kubelet.Addr().String()}, {Type: corev1.NodeHostName, Address: n.Name}}) &&
 		n.Status.DaemonEndpoints.KubeletEndpoint.Port == int32(p.Kubelet.Port()) &&
 		reflect.DeepEqual(n.Status.DeclaredFeatures, p.Features)
 }
@@ -106,7 +106,7 @@ func (l *live) part(t *testing.T) {
 			t.Fatalf("%s %s: %d %s", tt.method, tt.target, r.code, r.body)
 		}
 		n := l.nodeNamed(t, "pico-part")
-		if !hasPart(n, &testPart) || n.Labels["b"] != "board" || n.Status.Capacity.Cpu().Value() != 1 {
+		if !hasPart(n, &testPart) || n.Labels["b"] != "" || n.Labels[excludeDisruption] != "" || n.Status.Capacity.Cpu().Value() != 1 {
 			t.Errorf("after %s %s of %s: labels %v, status %+v", tt.method, tt.target, tt.contentType, n.Labels, n.Status)
 		}
 		if taints := n.Spec.Taints; len(taints) < 2 || taints[0].Key != node.TaintKey || taints[1] != testPart.Taints[0] {

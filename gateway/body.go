@@ -4,52 +4,43 @@
 package gateway
 
 import (
+	"bytes"
+	"encoding/json"
 	"io"
 	"net/http"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	kjson "sigs.k8s.io/json"
 )
 
-// object is as much of a request body as the gateway looks at.
-type object struct {
-	kind, apiVersion              string
-	name, generateName, namespace string // of metadata
-	about                         objectReference
+// A payload is the body of one operation, decoded. Its type names the members that
+// a board may send. What it does not name is dropped, not refused: older and newer
+// firmware sends more, and dropped members do no harm, because nothing of the body
+// is forwarded. What it names and cannot be used is refused.
+type payload interface {
+	// owner is the node that the object belongs to. path is the node that the path
+	// names, or empty.
+	owner(path string) (string, *refusal)
+	// object is what the API server gets, to be encoded as JSON: checked values of
+	// the board, and what o says in their place or beside them.
+	object(o *overlay) (any, *refusal)
 }
 
-// objectReference is an Event's involvedObject.
-type objectReference struct {
-	kind, name, namespace string
+// objectKind is of every object. It may be left out, as the API server allows.
+type objectKind struct {
+	Kind       string `json:"kind,omitempty"`
+	APIVersion string `json:"apiVersion,omitempty"`
 }
 
-// objectOf reads an object's fields; a field that is no string is an error.
-func objectOf(fields map[string]any) (o object, err error) {
-	for _, f := range []struct {
-		to   *string
-		path []string
-	}{
-		{&o.kind, []string{"kind"}},
-		{&o.apiVersion, []string{"apiVersion"}},
-		{&o.name, []string{"metadata", "name"}},
-		{&o.generateName, []string{"metadata", "generateName"}},
-		{&o.namespace, []string{"metadata", "namespace"}},
-		{&o.about.kind, []string{"involvedObject", "kind"}},
-		{&o.about.name, []string{"involvedObject", "name"}},
-		{&o.about.namespace, []string{"involvedObject", "namespace"}},
-	} {
-		if *f.to, _, err = unstructured.NestedString(fields, f.path...); err != nil {
-			return o, err
-		}
-	}
-	return o, nil
+// objectName is what is read of metadata to find out whose the object is.
+type objectName struct {
+	Name         string `json:"name"`
+	GenerateName string `json:"generateName"`
+	Namespace    string `json:"namespace"`
 }
-
-// A bodyCheck refuses an object that is not of the wanted kind or place. node
-// is the node that the path names, if it does. It returns the node that the
-// object belongs to.
-type bodyCheck func(o *object, node string) (string, *refusal)
 
 // bodyTimeout bounds the time from a request's head to the end of its body.
 const bodyTimeout = 15 * time.Second
@@ -78,75 +69,94 @@ func readBody(w http.ResponseWriter, r *http.Request, op *operation) ([]byte, *r
 	return body, nil
 }
 
-// checkBody makes sure that the body says the same to everyone who reads it,
-// that is no key is there twice, and that it is op's to send. It returns the
-// node that the request is about.
-func checkBody(body []byte, op *operation, node string) (string, *refusal) {
-	var whole map[string]any
-	twice, err := kjson.UnmarshalStrict(body, &whole, kjson.DisallowDuplicateFields)
-	if err != nil || whole == nil {
-		return "", malformed("json", "the body is not one JSON object")
+// decode reads the call's body, and finds out whose it is.
+func (c *call) decode(body []byte) (refused *refusal) {
+	c.body = c.op.body()
+	if refused = decodeBody(body, c.body); refused != nil {
+		return refused
 	}
-	if len(twice) > 0 {
-		return "", malformed("json", "the body is ambiguous: %.128s", twice[0].Error())
-	}
-	o, err := objectOf(whole)
-	if err != nil {
-		return "", malformed("json", "a field has the wrong type: %.128s", err.Error())
-	}
-	return op.body(&o, node)
+	c.node, refused = c.body.owner(c.node)
+	return refused
 }
 
-func checkNewNode(o *object, _ string) (string, *refusal) {
-	if r := o.isA("Node", "v1", ""); r != nil {
-		return "", r
-	}
-	return o.ownName("")
-}
-
-func checkNewLease(o *object, node string) (string, *refusal) {
-	if r := o.isA("Lease", leaseGroup+"/v1", leaseNamespace); r != nil {
-		return "", r
-	}
-	return o.ownName(node)
-}
-
-func checkNewEvent(o *object, _ string) (string, *refusal) {
-	if r := o.isA("Event", "v1", eventNamespace); r != nil {
-		return "", r
-	}
-	if o.about.kind != "Node" || o.about.name == "" || o.about.namespace != "" {
-		return "", refuse(http.StatusForbidden, "event", "a board may send Events about its own Node only: set involvedObject kind Node and the node's name")
-	}
-	return o.about.name, nil
-}
-
-// checkOwnObject looks at a patch: it may leave the name out, not change it.
-func checkOwnObject(o *object, node string) (string, *refusal) {
-	if o.name != "" && o.name != node || o.generateName != "" {
-		return "", refuse(http.StatusForbidden, "other_node", "the patch names %.64q, the path %q", o.name, node)
-	}
-	return node, nil
-}
-
-// isA refuses any kind but the one of the path. Kind and version may be left
-// out, as the API server allows.
-func (o *object) isA(kind, apiVersion, namespace string) *refusal {
-	if o.kind != "" && o.kind != kind || o.apiVersion != "" && o.apiVersion != apiVersion ||
-		o.namespace != "" && o.namespace != namespace {
-		return malformed("kind", "the body must be a %s of %s in namespace %q", kind, apiVersion, namespace)
+// decodeBody decodes a body. It must say the same to everyone who reads it, so no
+// member may be there twice.
+func decodeBody(body []byte, into payload) *refusal {
+	twice, err := kjson.UnmarshalStrict(body, into, kjson.DisallowDuplicateFields)
+	switch {
+	case err != nil:
+		return malformed("json", "the body cannot be used: %.128s", err.Error())
+	case !bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("{")): // null
+		return malformed("json", "the body is not one JSON object")
+	case len(twice) > 0:
+		return malformed("json", "the body is ambiguous: %.128s", twice[0].Error())
 	}
 	return nil
 }
 
-// ownName is the object's name, which must be node's where the path names one.
-func (o *object) ownName(node string) (string, *refusal) {
-	name := o.name
-	switch {
-	case name == "" || o.generateName != "":
-		return "", malformed("name", "the object needs metadata.name, the node's own, and no generateName")
-	case node != "" && name != node:
-		return "", refuse(http.StatusForbidden, "other_node", "the object is named %.64q, the path names %q", name, node)
+// is refuses any kind but that of the path.
+func (k objectKind) is(kind, apiVersion string) *refusal {
+	if k.Kind != "" && k.Kind != kind || k.APIVersion != "" && k.APIVersion != apiVersion {
+		return malformed("kind", "the body must be a %s of %s", kind, apiVersion)
 	}
-	return name, nil
+	return nil
+}
+
+// in refuses any namespace but that of the path.
+func (m *objectName) in(namespace string) *refusal {
+	if m.Namespace != "" && m.Namespace != namespace {
+		return malformed("kind", "the object must be in namespace %q", namespace)
+	}
+	return nil
+}
+
+// own is the object's name, which must be node's where the path names one.
+func (m *objectName) own(node string) (string, *refusal) {
+	switch {
+	case m.Name == "" || m.GenerateName != "":
+		return "", malformed("name", "the object needs metadata.name, the node's own, and no generateName")
+	case node != "" && m.Name != node:
+		return "", refuse(http.StatusForbidden, "other_node", "the object is named %.64q, the path names %q", m.Name, node)
+	}
+	return m.Name, nil
+}
+
+// patched is own for a patch, which may leave the name out.
+func (m *objectName) patched(node string) (string, *refusal) {
+	if m.Name != "" && m.Name != node || m.GenerateName != "" {
+		return "", refuse(http.StatusForbidden, "other_node", "the patch names %.64q, the path %q", m.Name, node)
+	}
+	return node, nil
+}
+
+// Bounds of a board's texts, in bytes. What is longer is cut.
+const (
+	maxWord    = 128  // a reason; a fact of nodeInfo, as the kubelet bounds them
+	maxMessage = 1024 // of a condition or an Event, as the API server bounds the latter
+)
+
+// clean is a board's text as far as it is printable and within bounds: kubectl
+// prints it on a terminal.
+func clean(text string, most int) string {
+	text = strings.Map(func(r rune) rune {
+		if r != ' ' && !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, text)
+	if len(text) <= most {
+		return text
+	}
+	for most > 0 && !utf8.RuneStart(text[most]) {
+		most--
+	}
+	return text[:most]
+}
+
+func encodeJSON(value any) json.RawMessage {
+	raw, err := json.Marshal(value)
+	if err != nil {
+		panic(err) // strings, numbers and times
+	}
+	return raw
 }

@@ -38,6 +38,9 @@ type Config struct {
 	// Name a pattern here where the cluster has other nodes too. Optional [any].
 	NodeNames []string
 
+	// Nodes holds for the nodes of all boards. Optional [a board's word, and no zone].
+	Nodes NodeSettings
+
 	// InsecureBoards are the boards that Serve takes, each at its own address and
 	// as its own node alone, by node name. HTTP/1.0 is taken from them too.
 	// Optional [any board at any address, within NodeNames].
@@ -79,6 +82,9 @@ func (c *Config) Validate() error {
 	}
 	if err := c.validateInsecureBoards(); err != nil {
 		errs = append(errs, err)
+	}
+	if err := c.Nodes.Validate(); err != nil {
+		errs = append(errs, fmt.Errorf("field Nodes: %w", err))
 	}
 	for _, pattern := range c.NodeNames {
 		if _, err := path.Match(pattern, ""); err != nil {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -77,6 +78,7 @@ type boardConn struct {
 	framer  framer
 	loud    atomic.Bool // a refusal was logged: further ones are not
 	minimal bool        // answers to writes may be short; of the handlers, which run one at a time
+	model   string      // of the board, as its User-Agent names it; of the handlers
 	lookAt  time.Time   // when a renewal looks at the Node next; of the handlers too
 	close   sync.Once
 
@@ -155,6 +157,17 @@ func (c *boardConn) host() string {
 		return c.RemoteAddr().String()
 	}
 	return host
+}
+
+// overlay is what the gateway says of the connection's node.
+func (c *boardConn) overlay(node string) *overlay {
+	if c.link != nil {
+		o := c.link.overlay()
+		o.model = c.model
+		return o
+	}
+	direct, _ := netip.ParseAddr(c.host()) // of a test's pipe there may be none
+	return &overlay{NodeSettings: c.gateway.config.Nodes, node: node, model: c.model, direct: direct}
 }
 
 type connKey struct{}

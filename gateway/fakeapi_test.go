@@ -278,6 +278,11 @@ func (f *fakeAPI) asked() (out []recorded) {
 	return out
 }
 
+// askedByBoards is asked without what the gateway itself tells when a link is up.
+func (f *fakeAPI) askedByBoards() []recorded {
+	return slices.DeleteFunc(f.asked(), func(r recorded) bool { return strings.Contains(r.body, `"capacity":{"pods":`) })
+}
+
 // handlerTransport calls a handler without a network, so that tests may run in
 // a synctest bubble.
 type handlerTransport struct{ handler http.Handler }

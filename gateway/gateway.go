@@ -186,7 +186,7 @@ func (g *Gateway) handle(w http.ResponseWriter, r *http.Request) (*call, *refusa
 		return c, refused
 	}
 	if c.op.body != nil {
-		if c.node, refused = checkBody(body, c.op, c.node); refused != nil {
+		if refused = c.decode(body); refused != nil {
 			return c, refused
 		}
 	}
@@ -199,6 +199,9 @@ func (g *Gateway) handle(w http.ResponseWriter, r *http.Request) (*call, *refusa
 		connOf(r.Context()).minimal = prefersMinimal(r.Header)
 		tellBound(w.Header(), r, node)
 	}
+	if agent := r.Header.Get("User-Agent"); agent != "" {
+		connOf(r.Context()).model = modelOf(agent)
+	}
 	if refused := g.rights.refusal(); refused != nil {
 		return c, refused
 	}
@@ -206,7 +209,7 @@ func (g *Gateway) handle(w http.ResponseWriter, r *http.Request) (*call, *refusa
 	if c.op.own {
 		return c, g.cache.serve(w, r, c)
 	}
-	return c, g.forward(w, r, c, body)
+	return c, g.forward(w, r, c)
 }
 
 // supersede closes a connection in favour of a newer one of the same board.

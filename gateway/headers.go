@@ -57,17 +57,17 @@ func checkConnectionHeader(value string) *refusal {
 	return malformed("header", "header Connection may say keep-alive or close")
 }
 
-// bodyType returns the media type of a request body, if op takes it.
-func bodyType(h http.Header, op *operation) (string, *refusal) {
+// checkType refuses a body of a media type that op does not take.
+func checkType(h http.Header, op *operation) *refusal {
 	value := h.Get("Content-Type")
 	if value == "" && slices.Contains(op.bodyTypes(), jsonType) {
-		return jsonType, nil
+		return nil
 	}
 	mediaType, params, err := mime.ParseMediaType(value)
 	charset, hasCharset := params["charset"]
 	strange := len(params) > 1 || len(params) == 1 && !hasCharset || hasCharset && !strings.EqualFold(charset, "utf-8")
 	if err != nil || strange || !slices.Contains(op.bodyTypes(), mediaType) {
-		return "", refuse(http.StatusUnsupportedMediaType, "content_type", "Content-Type must be one of %s", strings.Join(op.bodyTypes(), ", "))
+		return refuse(http.StatusUnsupportedMediaType, "content_type", "Content-Type must be one of %s", strings.Join(op.bodyTypes(), ", "))
 	}
-	return mediaType, nil
+	return nil
 }

@@ -121,11 +121,10 @@ func TestRequestsOfOlderFirmware(t *testing.T) {
 				if r.header.Get("Content-Length") == "" {
 					t.Errorf("no Content-Length, which this firmware reads by: %v", r.header)
 				}
-				_, sent, _ := strings.Cut(tt.raw, "\r\n\r\n")
 				switch asked := api.asked(); {
 				case tt.uri == "" && len(asked) != 0, tt.uri != "" && len(asked) != 1:
 					t.Errorf("the API server saw %+v", asked)
-				case tt.uri != "" && (asked[0].method+" "+asked[0].uri != tt.uri || asked[0].body != sent || asked[0].header.Get("Impersonate-User") != nodeUserPrefix+"pico-1"):
+				case tt.uri != "" && (asked[0].method+" "+asked[0].uri != tt.uri || asked[0].header.Get("Impersonate-User") != nodeUserPrefix+"pico-1"):
 					t.Errorf("the API server saw %+v", asked[0])
 				}
 				conn.Close()

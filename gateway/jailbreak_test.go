@@ -57,6 +57,11 @@ const (
 	statusBody = `{"status":{}}`
 )
 
+// emptyStatus is what becomes of statusBody from a board at an address.
+func emptyStatus(address string) string {
+	return `{"status":{"addresses":[{"type":"InternalIP","address":"` + address + `"},{"type":"Hostname","address":"pico-1"},{"$patch":"replace"}]}}`
+}
+
 func lures() (all []lure) {
 	add := func(codes codes, name, raw string) { all = append(all, lure{name, raw, codes}) }
 
@@ -148,7 +153,7 @@ func lures() (all []lure) {
 		"name twice":            `{"metadata":{"name":"pico-1","name":"pico-2"}}`,
 		"metadata twice":        `{"metadata":{"name":"pico-1"},"metadata":{"name":"pico-2"}}`,
 		"escaped name twice":    `{"metadata":{"name":"pico-1","\u006eame":"pico-2"}}`,
-		"deep key twice":        `{"metadata":{"name":"pico-1"},"status":{"a":[{"b":1,"b":2}]}}`,
+		"deep key twice":        `{"metadata":{"name":"pico-1"},"status":{"conditions":[{"type":"Ready","status":"True","status":"False"}]}}`,
 		"generateName":          `{"metadata":{"name":"pico-1","generateName":"pico-2"}}`,
 		"no name":               `{"metadata":{}}`,
 		"name of another case":  `{"metadata":{"Name":"pico-1"}}`,

@@ -54,6 +54,11 @@ func (l *boardLink) serve(ctx context.Context, server *http.Server) {
 	l.admitted.Release()
 }
 
+// overlay is what the gateway says of the link's node.
+func (l *boardLink) overlay() *overlay {
+	return &overlay{NodePart: l.admitted.Part, NodeSettings: l.gateway.config.Nodes, node: l.node}
+}
+
 func (l *boardLink) attrs(more ...any) []any {
 	return append([]any{"node", l.node, "key", Fingerprint(l.peer.Key), "addr", l.addr}, more...)
 }

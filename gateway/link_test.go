@@ -200,7 +200,7 @@ func TestJailbreakThroughALink(t *testing.T) {
 			t.Errorf("%s: %d %q, want one of %v", l.name, code, body, l.codes)
 		}
 	}
-	if asked := h.api.asked(); len(asked) > 0 {
+	if asked := h.api.askedByBoards(); len(asked) > 0 {
 		t.Errorf("the API server saw %d requests: %+v", len(asked), asked)
 	}
 	if code, body := exchangeOn(t, s, get(own)); code != http.StatusOK {
@@ -277,7 +277,7 @@ func TestHandshakesThatFail(t *testing.T) {
 				if strings.Contains(h.log.String(), "secret-token") {
 					t.Error("log shows the join token")
 				}
-				if h.Gateway.links.count() != 0 || len(h.api.asked()) != 0 {
+				if h.Gateway.links.count() != 0 || len(h.api.askedByBoards()) != 0 {
 					t.Errorf("%d links, requests %v", h.Gateway.links.count(), h.api.asked())
 				}
 			})

@@ -28,7 +28,7 @@ func (l *boardLink) startTelling(ctx context.Context) (stop func()) {
 // tellPart tries until the API server has taken everything, or has no such Node:
 // then the board makes it, with the part in it.
 func (l *boardLink) tellPart(ctx context.Context) {
-	untold := l.admitted.Part.patches(l.node)
+	untold := l.overlay().patches()
 	backoff := wait.Backoff{Duration: time.Second, Factor: 2, Jitter: 0.2, Steps: 7, Cap: time.Minute}
 	for loud := true; len(untold) > 0 && ctx.Err() == nil; {
 		untold = slices.DeleteFunc(untold, func(r request) bool {
@@ -42,30 +42,35 @@ func (l *boardLink) tellPart(ctx context.Context) {
 	}
 }
 
-// patches are the requests that put a part into a Node that exists. There is one
-// for the labels alone, so that one that a node may not have does not keep the
-// kubelet port from being known.
-func (p *NodePart) patches(node string) (all []request) {
-	path := "/api/v1/nodes/" + node
-	add := func(path string, object members) {
-		all = append(all, request{method: http.MethodPatch, path: path, node: node, contentType: strategicPatchType, body: object.json()})
+// patches are the requests that put an overlay into a Node that exists. There is one
+// for the Device's labels alone, so that one that a node may not have does not keep
+// the kubelet port from being known. The API server takes changes of labels with a
+// patch of the status, too.
+func (o *overlay) patches() (all []request) {
+	path := "/api/v1/nodes/" + o.node
+	add := func(path string, object *nodeObject) {
+		all = append(all, request{method: http.MethodPatch, path: path, node: o.node, contentType: strategicPatchType, body: encodeJSON(object)})
 	}
-	if p.hasStatus() {
-		status := members{}
-		p.setStatus(status, strategicPatchType)
-		add(path+"/status", members{"status": status.json()})
-	}
-	if len(p.Labels) > 0 {
-		add(path, members{"metadata": members{"labels": encodeJSON(p.Labels)}.json()})
+	pods := resources{}.bound(nil, o.Pods)
+	status := &nodeStatus{reported: reported{Capacity: pods, Allocatable: pods}}
+	o.putStatus(status, 0)
+	replaceAddresses(status)
+	add(path+"/status", &nodeObject{Metadata: &nodeObjectMeta{Labels: o.fixedLabels()}, Status: status})
+	if len(o.Labels) > 0 {
+		decided := labels{}
+		for key, value := range o.Labels {
+			decided[key] = &value
+		}
+		add(path, &nodeObject{Metadata: &nodeObjectMeta{Labels: decided}})
 	}
 	return all
 }
 
 // tell makes one such request. It is not tried while the gateway lacks rights,
-// which has been logged.
+// which has been logged, and while what boards ask for needs the room.
 func (l *boardLink) tell(ctx context.Context, r request, loud bool) (taken, tried bool) {
 	g := l.gateway
-	if g.rights.refusal() != nil {
+	if g.rights.refusal() != nil || g.upstreamIsBusy() {
 		return false, false
 	}
 	a, err := g.upstream.do(ctx, r)

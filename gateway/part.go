@@ -4,196 +4,185 @@
 package gateway
 
 import (
-	"encoding/json"
-	"net/http"
+	"errors"
+	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 )
 
-// NodePart is what the gateway says of a node in place of its board: what an
-// administrator decided about it, and what it cannot know. It is put into what the
-// board sends about its Node, and into a Node that exists when its board's link
-// comes up. The zero NodePart changes nothing.
+// NodePart is what the gateway says of one node in place of its board: what an
+// administrator decided about it, and what the board cannot know. It is put into what
+// the board sends about its Node, and into a Node that exists when its board's link
+// comes up. The zero NodePart is that of a board of which nobody decided anything.
 type NodePart struct {
-	// Labels of the Node, beside the board's: of two with one key, these count. A
-	// label that is not here any more stays on a Node that has it. Optional [none].
+	// Labels of the Node, beside those of the board's kubelet: of two with one key,
+	// these count. A label that is not here any more stays on a Node that has it.
+	// Optional [none].
 	Labels map[string]string
 
-	// Taints of a Node that is made, beside the board's. A node may not change them
-	// later (plugin NodeRestriction). Optional [none].
+	// Taints of a Node that is made, beside that of all boards. A node may not change
+	// them later (plugin NodeRestriction). Optional [none].
 	Taints []corev1.Taint
 
-	// Kubelet is where the API server reaches the node's kubelet port. The address
-	// becomes the only one of status.addresses: an API server prefers a host name
-	// if there is one (--kubelet-preferred-address-types), and a board's leads
-	// nowhere. Optional [the board's word].
+	// NoTaint makes the Node without the taint of all boards,
+	// picolet.dev/board:NoSchedule. Like Taints it counts for a Node that is made.
+	// Optional [false].
+	NoTaint bool
+
+	// Pods is the room for pods, in capacity and allocatable. Optional [0].
+	Pods int32
+
+	// Kubelet is where the API server reaches the node's kubelet port. Optional [a
+	// board on plain HTTP is at the address it connects from, with the port that it
+	// reports; one on a link has no port].
 	Kubelet netip.AddrPort
 
-	// Features are status.declaredFeatures (KEP-5328). Optional [the board's word].
+	// Features are status.declaredFeatures (KEP-5328). Optional [none].
 	Features []string
 }
 
-// A partEdit puts a part into an object of a kind.
-type partEdit func(p *NodePart, object members, contentType string) *refusal
+// NodeSettings hold for the nodes of all boards, whatever a board reports.
+type NodeSettings struct {
+	// OS is the label kubernetes.io/os and nodeInfo.operatingSystem. Optional [the
+	// board's].
+	OS string
 
-// putInto is the body of a request with the part in it. All else of the object
-// stays as the board wrote it. body has passed checkBody.
-func (p *NodePart) putInto(body []byte, op *operation, contentType string) ([]byte, *refusal) {
-	if op.part == nil || p.isZero() {
-		return body, nil
-	}
-	object, refused := membersOf(body)
-	if refused != nil {
-		return nil, refused
-	}
-	if refused := op.part(p, object, contentType); refused != nil {
-		return nil, refused
-	}
-	return object.json(), nil
+	// Zone is the label topology.kubernetes.io/zone where NodePart has none.
+	// Optional [none].
+	Zone string
+
+	// NoHostnameLabel leaves out the label kubernetes.io/hostname. Optional [false].
+	NoHostnameLabel bool
+
+	// NoHostnameAddress leaves out the address of type Hostname, the node's name. An
+	// API server that prefers it dials the name
+	// (--kubelet-preferred-address-types). Optional [false].
+	NoHostnameAddress bool
 }
 
-func (p *NodePart) isZero() bool {
-	return len(p.Labels) == 0 && len(p.Taints) == 0 && !p.hasStatus()
-}
-
-func (p *NodePart) hasStatus() bool { return p.Kubelet.IsValid() || len(p.Features) > 0 }
-
-func intoNewNode(p *NodePart, node members, contentType string) *refusal {
-	if len(p.Labels) > 0 {
-		if refused := node.within("metadata", func(metadata members) *refusal { return metadata.within("labels", p.setLabels) }); refused != nil {
-			return refused
+// Validate reports every field that cannot be used.
+func (s *NodeSettings) Validate() error {
+	var errs []error
+	for name, value := range map[string]string{"OS": s.OS, "Zone": s.Zone} {
+		if wrong := validation.IsValidLabelValue(value); len(wrong) > 0 {
+			errs = append(errs, fmt.Errorf("field %s %.64q: %s", name, value, wrong[0]))
 		}
 	}
-	if len(p.Taints) > 0 {
-		if refused := node.within("spec", p.addTaints); refused != nil {
-			return refused
+	return errors.Join(errs...)
+}
+
+// overlay is all that the gateway says of a node in a request about it.
+type overlay struct {
+	NodePart
+	NodeSettings
+	node   string
+	model  string     // of the board, by its User-Agent; empty: not known
+	direct netip.Addr // from which a board on plain HTTP connects
+}
+
+// Labels that keep a board from being taken for a machine: it is no target of load
+// balancers (k8s.io/cloud-provider, service controller), and its absence does not
+// count when evictions are slowed down (pkg/controller/nodelifecycle).
+const (
+	excludeBalancers  = corev1.LabelNodeExcludeBalancers
+	excludeDisruption = "node.kubernetes.io/exclude-disruption"
+)
+
+// fixedLabels are those of every board's Node. The plugin NodeRestriction lets a node
+// set all of them.
+func (o *overlay) fixedLabels() labels {
+	fixed := labels{excludeBalancers: new(string), excludeDisruption: new(string)}
+	if o.OS != "" {
+		fixed[corev1.LabelOSStable] = &o.OS
+	}
+	if _, decided := o.Labels[corev1.LabelTopologyZone]; decided || o.Zone != "" {
+		fixed[corev1.LabelTopologyZone] = &o.Zone
+	}
+	if o.NoHostnameLabel {
+		fixed[corev1.LabelHostname] = nil
+	}
+	for key := range fixed {
+		if value, decided := o.Labels[key]; decided {
+			fixed[key] = &value
 		}
 	}
-	return intoStatus(p, node, contentType)
+	return fixed
 }
 
-// intoPatch has a patch leave the labels alone that are the gateway's. The API
-// server takes changes of metadata with a patch of the status too.
-func intoPatch(p *NodePart, patch members, _ string) *refusal {
-	return patch.ifWithin("metadata", func(metadata members) *refusal { return metadata.ifWithin("labels", p.setLabels) })
+// putLabels is own with the gateway's labels in it, for a patch.
+func (o *overlay) putLabels(own labels) labels {
+	if len(validation.IsValidLabelValue(o.node)) == 0 {
+		own[corev1.LabelHostname] = &o.node
+	}
+	maps.Copy(own, o.fixedLabels())
+	for key, value := range o.Labels {
+		own[key] = &value
+	}
+	return own
 }
 
-func intoStatusPatch(p *NodePart, patch members, contentType string) *refusal {
-	if refused := intoPatch(p, patch, contentType); refused != nil {
-		return refused
-	}
-	return intoStatus(p, patch, contentType)
+// newLabels is putLabels for a Node that is made.
+func (o *overlay) newLabels(own labels) labels {
+	all := o.putLabels(own)
+	maps.DeleteFunc(all, func(_ string, value *string) bool { return value == nil })
+	return all
 }
 
-func intoStatus(p *NodePart, object members, contentType string) *refusal {
-	if !p.hasStatus() {
-		return nil
+// unknownModel is the taint's value for a board that names no model.
+const unknownModel = "unknown"
+
+// taints of a Node that is made.
+func (o *overlay) taints(model string) []corev1.Taint {
+	own := corev1.Taint{Key: modelKey, Value: model, Effect: corev1.TaintEffectNoSchedule}
+	if model == "" {
+		own.Value = unknownModel
 	}
-	return object.within("status", func(status members) *refusal {
-		p.setStatus(status, contentType)
-		return nil
-	})
+	decided := slices.ContainsFunc(o.Taints, func(t corev1.Taint) bool { return own.MatchTaint(&t) })
+	if o.NoTaint || decided {
+		return o.Taints
+	}
+	return append([]corev1.Taint{own}, o.Taints...)
 }
 
-func (p *NodePart) setLabels(labels members) *refusal {
-	for key, value := range p.Labels {
-		labels.set(key, value)
+// putStatus puts into a status what is not the board's to say. port is the kubelet
+// port that it reports.
+func (o *overlay) putStatus(s *nodeStatus, port uint16) {
+	at := netip.AddrPortFrom(o.direct, port)
+	if o.Kubelet.IsValid() {
+		at = o.Kubelet
 	}
-	return nil
+	s.Addresses = o.addresses(at.Addr())
+	if at.Addr().IsValid() && at.Port() != 0 {
+		s.DaemonEndpoints = &corev1.NodeDaemonEndpoints{KubeletEndpoint: corev1.DaemonEndpoint{Port: int32(at.Port())}}
+	}
+	s.DeclaredFeatures = o.Features
+	if o.OS == "" {
+		return
+	}
+	if s.NodeInfo == nil {
+		s.NodeInfo = &nodeInfo{}
+	}
+	s.NodeInfo.OperatingSystem = o.OS
 }
 
-// addTaints puts the part's taints in the place of the board's with the same key
-// and effect, and behind the others.
-func (p *NodePart) addTaints(spec members) *refusal {
-	var taints []json.RawMessage
-	if raw, ok := spec["taints"]; ok && json.Unmarshal(raw, &taints) != nil {
-		return malformed("json", "spec.taints is not a list")
+// addresses are those of status.addresses.
+func (o *overlay) addresses(at netip.Addr) (list []any) {
+	if at.IsValid() {
+		list = append(list, corev1.NodeAddress{Type: corev1.NodeInternalIP, Address: plainAddr(at).String()})
 	}
-	taints = slices.DeleteFunc(taints, func(raw json.RawMessage) bool {
-		var t corev1.Taint
-		return json.Unmarshal(raw, &t) == nil && slices.ContainsFunc(p.Taints, func(own corev1.Taint) bool { return own.MatchTaint(&t) })
-	})
-	for i := range p.Taints {
-		taints = append(taints, encodeJSON(&p.Taints[i]))
-	}
-	spec.set("taints", taints)
-	return nil
-}
-
-func (p *NodePart) setStatus(status members, contentType string) {
-	if p.Kubelet.IsValid() {
-		status.set("addresses", p.addresses(contentType))
-		status.set("daemonEndpoints", corev1.NodeDaemonEndpoints{KubeletEndpoint: corev1.DaemonEndpoint{Port: int32(p.Kubelet.Port())}})
-	}
-	if len(p.Features) > 0 {
-		status.set("declaredFeatures", p.Features)
-	}
-}
-
-// addresses is the list of addresses. A strategic merge patch must say that it is
-// the whole list, for else it changes the addresses of the types it names
-// (k8s.io/component-helpers/node/util, PatchNodeStatus).
-func (p *NodePart) addresses(contentType string) []any {
-	list := []any{corev1.NodeAddress{Type: corev1.NodeInternalIP, Address: p.Kubelet.Addr().Unmap().String()}}
-	if contentType == strategicPatchType {
-		list = append(list, map[string]string{"$patch": "replace"})
+	if !o.NoHostnameAddress {
+		list = append(list, corev1.NodeAddress{Type: corev1.NodeHostName, Address: o.node})
 	}
 	return list
 }
 
-// members are those of a JSON object, each as it was written.
-type members map[string]json.RawMessage
-
-// membersOf takes an object apart. Directives of strategic merge patches are
-// refused: they could undo what is put in.
-func membersOf(raw json.RawMessage) (members, *refusal) {
-	var m members
-	if json.Unmarshal(raw, &m) != nil || m == nil {
-		return nil, malformed("json", "metadata, labels, spec and status must be objects, if they are there")
-	}
-	for name := range m {
-		if strings.HasPrefix(name, "$") {
-			return nil, refuse(http.StatusForbidden, "directive", "%.64q is not a board's to send here: a patch may set members and remove them by null", name)
-		}
-	}
-	return m, nil
-}
-
-// within changes the object that is a member, which is made if it is not there.
-func (m members) within(name string, change func(members) *refusal) *refusal {
-	inner := members{}
-	if raw, ok := m[name]; ok {
-		var refused *refusal
-		if inner, refused = membersOf(raw); refused != nil {
-			return refused
-		}
-	}
-	if refused := change(inner); refused != nil {
-		return refused
-	}
-	m[name] = inner.json()
-	return nil
-}
-
-// ifWithin is within for a member that may be left out.
-func (m members) ifWithin(name string, change func(members) *refusal) *refusal {
-	if _, ok := m[name]; !ok {
-		return nil
-	}
-	return m.within(name, change)
-}
-
-func (m members) set(name string, value any) { m[name] = encodeJSON(value) }
-
-func (m members) json() []byte { return encodeJSON(m) }
-
-func encodeJSON(value any) json.RawMessage {
-	raw, err := json.Marshal(value)
-	if err != nil {
-		panic(err) // strings, numbers, and what was JSON before
-	}
-	return raw
+// replaceAddresses says in a strategic merge patch that its addresses are all there
+// are, for else it changes only those of the types that it names
+// (k8s.io/component-helpers/node/util, PatchNodeStatus).
+func replaceAddresses(s *nodeStatus) {
+	s.Addresses = append(s.Addresses, map[string]string{"$patch": "replace"})
 }

@@ -35,12 +35,8 @@ type operation struct {
 	// the gateway needs the right to do them for a node.
 	verb, group, resource, namespace string
 
-	// body checks what the object in a request body says; nil where there is no
-	// body.
-	body bodyCheck
-
-	// part puts what the gateway says of a node into the body; nil: nothing.
-	part partEdit
+	// body is an empty payload for a request body; nil where there is no body.
+	body func() payload
 
 	// heartbeat: a board does it time and again to keep its node Ready.
 	heartbeat bool
@@ -50,15 +46,15 @@ type operation struct {
 }
 
 var operations = []operation{
-	{name: "create_node", method: http.MethodPost, pattern: "/api/v1/nodes", verb: "create", resource: "nodes", body: checkNewNode, part: intoNewNode},
+	{name: "create_node", method: http.MethodPost, pattern: "/api/v1/nodes", verb: "create", resource: "nodes", body: func() payload { return new(newNode) }},
 	{name: "get_node", method: http.MethodGet, pattern: "/api/v1/nodes/{node}", verb: "get", resource: "nodes"},
-	{name: "patch_node", method: http.MethodPatch, pattern: "/api/v1/nodes/{node}", verb: "patch", resource: "nodes", body: checkOwnObject, part: intoPatch},
-	{name: "patch_node_status", method: http.MethodPatch, pattern: "/api/v1/nodes/{node}/status", verb: "patch", resource: "nodes/status", body: checkOwnObject, part: intoStatusPatch, heartbeat: true},
-	{name: "create_lease", method: http.MethodPost, pattern: leasePath, verb: "create", group: leaseGroup, resource: "leases", namespace: leaseNamespace, body: checkNewLease},
+	{name: "patch_node", method: http.MethodPatch, pattern: "/api/v1/nodes/{node}", verb: "patch", resource: "nodes", body: func() payload { return new(labelPatch) }},
+	{name: "patch_node_status", method: http.MethodPatch, pattern: "/api/v1/nodes/{node}/status", verb: "patch", resource: "nodes/status", body: func() payload { return new(statusPatch) }, heartbeat: true},
+	{name: "create_lease", method: http.MethodPost, pattern: leasePath, verb: "create", group: leaseGroup, resource: "leases", namespace: leaseNamespace, body: func() payload { return new(wholeLease) }},
 	{name: "get_lease", method: http.MethodGet, pattern: leasePath + "/{node}", verb: "get", group: leaseGroup, resource: "leases", namespace: leaseNamespace},
-	{name: "update_lease", method: http.MethodPut, pattern: leasePath + "/{node}", verb: "update", group: leaseGroup, resource: "leases", namespace: leaseNamespace, body: checkNewLease, heartbeat: true},
-	{name: "patch_lease", method: http.MethodPatch, pattern: leasePath + "/{node}", verb: "patch", group: leaseGroup, resource: "leases", namespace: leaseNamespace, body: checkOwnObject, heartbeat: true},
-	{name: "create_event", method: http.MethodPost, pattern: "/api/v1/namespaces/" + eventNamespace + "/events", verb: "create", resource: "events", namespace: eventNamespace, body: checkNewEvent},
+	{name: "update_lease", method: http.MethodPut, pattern: leasePath + "/{node}", verb: "update", group: leaseGroup, resource: "leases", namespace: leaseNamespace, body: func() payload { return new(wholeLease) }, heartbeat: true},
+	{name: "patch_lease", method: http.MethodPatch, pattern: leasePath + "/{node}", verb: "patch", group: leaseGroup, resource: "leases", namespace: leaseNamespace, body: func() payload { return new(leasePatch) }, heartbeat: true},
+	{name: "create_event", method: http.MethodPost, pattern: "/api/v1/namespaces/" + eventNamespace + "/events", verb: "create", resource: "events", namespace: eventNamespace, body: func() payload { return new(newEvent) }},
 	{name: "list_pods", method: http.MethodGet, pattern: "/api/v1/pods", selector: "spec.nodeName", params: []string{"resourceVersion"}, verb: "list", resource: "pods"},
 	{name: "get_configmap", method: http.MethodGet, pattern: "/api/v1/namespaces/{namespace}/configmaps/{name}", verb: "get", resource: "configmaps", own: true},
 	{name: "list_configmap", method: http.MethodGet, pattern: "/api/v1/namespaces/{namespace}/configmaps", selector: "metadata.name",
@@ -82,10 +78,23 @@ func (op *operation) bodyTypes() []string {
 	return []string{jsonType}
 }
 
+// sentType is the media type by which the API server gets the body, whichever a
+// board chose: of Nodes it merges conditions by type, of Leases it replaces owners.
+func (op *operation) sentType() string {
+	switch {
+	case op.method != http.MethodPatch:
+		return jsonType
+	case op.group == leaseGroup:
+		return mergePatchType
+	}
+	return strategicPatchType
+}
+
 // A call is a request that parsed as one operation.
 type call struct {
 	op        *operation
-	node      string // named by path or query; for a new object, later by its body
+	body      payload // nil where there is none
+	node      string  // named by path or query; for a new object, later by its body
 	namespace string
 	name      string
 	params    url.Values // only those of op.params

@@ -57,7 +57,7 @@ func TestBoardJoins(t *testing.T) {
 }
 
 func checkNode(t *testing.T, n *corev1.Node, r *process) {
-	if want := []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: netns.Address().String()}}; !slices.Equal(n.Status.Addresses, want) {
+	if want := []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: netns.Address().String()}, {Type: corev1.NodeHostName, Address: n.Name}}; !slices.Equal(n.Status.Addresses, want) {
 		t.Errorf("addresses %v, want %v", n.Status.Addresses, want)
 	}
 	if port := portOf(n); port < r.config.FirstPort || port > r.config.LastPort {
