@@ -63,6 +63,9 @@ type Node struct {
 	Name   string
 	Labels map[string]string // topology.kubernetes.io/zone among them; not to be changed
 	Taints []v1alpha1.Taint  // not to be changed
+
+	NoTaint bool  // the board registers without the taint of all boards
+	Pods    int32 // that it has room for
 }
 
 const zoneLabel = "topology.kubernetes.io/zone"
@@ -75,5 +78,5 @@ func nodeOf(d *v1alpha1.Device) Node {
 	if d.Spec.Zone != "" {
 		labels[zoneLabel] = d.Spec.Zone
 	}
-	return Node{Name: d.Spec.NodeName, Labels: labels, Taints: d.Spec.Taints}
+	return Node{Name: d.Spec.NodeName, Labels: labels, Taints: d.Spec.Taints, NoTaint: d.Spec.NoTaint, Pods: d.Spec.Pods}
 }

@@ -96,7 +96,7 @@ func deleted(name string) *Refusal {
 }
 
 func relabelled(d *v1alpha1.Device) *Refusal {
-	return refuse(Changed, d.Name, "device %s has other labels now: the board gets them with its next link, which it makes by itself", d.Name)
+	return refuse(Changed, d.Name, "device %s has other labels or room for pods now: the node gets them with the board's next link, which it makes by itself", d.Name)
 }
 
 // loudness is how often the same refusal is logged and told as an Event.

@@ -73,7 +73,7 @@ func (e *Enrolment) ends(h *Hold, d *v1alpha1.Device) *Refusal {
 		return misnamed(d, h.node.Name)
 	case d.Status.Gateway != e.config.Replica && connected(d):
 		return takenOver(d)
-	case !maps.Equal(nodeOf(d).Labels, h.node.Labels):
+	case !maps.Equal(nodeOf(d).Labels, h.node.Labels), d.Spec.Pods != h.node.Pods:
 		return relabelled(d)
 	}
 	return nil

@@ -33,7 +33,7 @@ func (a admission) Admit(ctx context.Context, n gateway.Newcomer) (gateway.Admit
 		return gateway.Admitted{}, told{err}
 	}
 	node := hold.Node()
-	part := gateway.NodePart{Labels: node.Labels, Taints: taints(node.Taints)}
+	part := gateway.NodePart{Labels: node.Labels, Taints: taints(node.Taints), NoTaint: node.NoTaint, Pods: node.Pods}
 	if a.ports != nil {
 		a.openPort(ctx, hold, n.Hello.Version, &part)
 	}
