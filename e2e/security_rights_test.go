@@ -40,7 +40,7 @@ func fullPlane(t *testing.T) *plane {
 		p, err := startPlane(context.Background(), dir, cluster.Options{Binary: b.Path, Datastore: cluster.Memory})
 		must(t, err)
 		full.plane = p
-		for _, manifests := range [][]byte{deploy.Devices, deploy.Enrolment, deploy.KubeletPort} {
+		for _, manifests := range [][]byte{deploy.Devices, deploy.Enrolment, deploy.KubeletPort, deploy.Admission} {
 			must(t, deploy.Apply(t.Context(), p.config, manifests))
 		}
 	}

@@ -65,8 +65,7 @@ func TestStolenGatewayToken(t *testing.T) {
 
 func (f *thief) anyNode(t *testing.T) {
 	name := unique("no-device")
-	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}}
-	_, err := f.as(t, "system:node:"+name).CoreV1().Nodes().Create(t.Context(), node, metav1.CreateOptions{})
+	_, err := f.as(t, "system:node:"+name).CoreV1().Nodes().Create(t.Context(), boardNode(name), metav1.CreateOptions{})
 	must(t, err)
 	_, err = f.as(t, "system:node:"+name).CoreV1().Pods("").List(t.Context(), metav1.ListOptions{FieldSelector: "spec.nodeName=" + name})
 	must(t, err)

@@ -62,7 +62,7 @@ func startKubeletPlane(t *testing.T, signs bool) *plane {
 	must(t, err)
 	t.Cleanup(p.Kill)
 	must(t, p.prepare(t.Context()))
-	for _, manifests := range [][]byte{deploy.Devices, deploy.Enrolment, deploy.KubeletPort} {
+	for _, manifests := range [][]byte{deploy.Devices, deploy.Enrolment, deploy.KubeletPort, deploy.Admission} {
 		must(t, deploy.Apply(t.Context(), p.config, manifests))
 	}
 	return p
