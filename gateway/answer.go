@@ -26,7 +26,7 @@ const retryUpstream = 5
 func (g *Gateway) forward(w http.ResponseWriter, r *http.Request, c *call) *refusal {
 	conn := connOf(r.Context())
 	path, query := c.target()
-	req := request{method: c.op.method, path: path, query: query, node: c.node}
+	req := request{method: c.op.method, path: path, query: query, node: c.node, renewal: c.op.isLease()}
 	if c.body != nil {
 		if refused := checkType(r.Header, c.op); refused != nil {
 			return refused
@@ -43,9 +43,9 @@ func (g *Gateway) forward(w http.ResponseWriter, r *http.Request, c *call) *refu
 	case r.Context().Err() != nil:
 		return refuse(http.StatusBadRequest, "hung_up", "the board hung up before the API server answered")
 	case err != nil:
-		return g.upstreamFailure(c, err)
+		return g.upstreamFailure(conn, c, err)
 	}
-	if refused := g.judge(c, a); refused != nil {
+	if refused := g.judge(conn, c, a); refused != nil {
 		return refused
 	}
 	if look.finds(a) {
@@ -60,12 +60,12 @@ func (g *Gateway) forward(w http.ResponseWriter, r *http.Request, c *call) *refu
 
 // judge tells refusals of the gateway's own identity from refusals of the
 // node's. A board can do nothing about the former: it is told to come again.
-func (g *Gateway) judge(c *call, a *answer) *refusal {
+func (g *Gateway) judge(conn *boardConn, c *call, a *answer) *refusal {
 	if g.isOwnFault(a) {
 		return ownRightsMissing()
 	}
 	if a.code == http.StatusForbidden {
-		g.log.Warn("API server refused the node's own request", "node", c.node, "operation", c.op.name, "answer", excerpt(a.body))
+		g.budgets.of(conn.payer()).lines.warn(g.log, "API server refused the node's own request", "node", c.node, "operation", c.op.name, "answer", excerpt(a.body))
 	}
 	return nil
 }
@@ -106,7 +106,7 @@ func ownRightsMissing() *refusal {
 
 func excerpt(body []byte) string { return string(body[:min(len(body), 512)]) }
 
-func (g *Gateway) upstreamFailure(c *call, err error) *refusal {
+func (g *Gateway) upstreamFailure(conn *boardConn, c *call, err error) *refusal {
 	var r *refusal
 	switch {
 	case errors.Is(err, errBusy):
@@ -123,7 +123,7 @@ func (g *Gateway) upstreamFailure(c *call, err error) *refusal {
 		r = refuse(http.StatusBadGateway, "upstream", "the API server cannot be reached")
 	}
 	r.retryAfter = retryUpstream
-	g.log.Warn("Request to API server failed", "node", c.node, "operation", c.op.name, "err", err)
+	g.budgets.of(conn.payer()).lines.warn(g.log, "Request to API server failed", "node", c.node, "operation", c.op.name, "err", err)
 	return r
 }
 

@@ -37,6 +37,7 @@ func benchGateway(b *testing.B) *Gateway {
 		b.Fatal(err)
 	}
 	g.rights.set(nil)
+	(&harness{Gateway: g}).unlimited()
 	return g
 }
 

@@ -52,8 +52,8 @@ func readBody(w http.ResponseWriter, r *http.Request, op *operation) ([]byte, *r
 		return nil, malformed("body", "%s takes no body", r.Method)
 	case op.body == nil:
 		return nil, nil
-	case r.ContentLength > maxBodySize:
-		refused := refuse(http.StatusRequestEntityTooLarge, "body_size", "the body is %d bytes: send %d at most", r.ContentLength, maxBodySize)
+	case r.ContentLength > int64(op.maxBody):
+		refused := refuse(http.StatusRequestEntityTooLarge, "body_size", "the body is %d bytes: send %d at most", r.ContentLength, op.maxBody)
 		refused.hangUp = true
 		return nil, refused
 	case r.ContentLength <= 0:

@@ -265,6 +265,7 @@ func TestBoardThatLosesItsPower(t *testing.T) {
 		const boots = 20
 		var streams []*http.Client
 		for boot := range boots {
+			time.Sleep(time.Second)
 			api := h.client(fmt.Sprintf("10.0.0.1:%d", boot))
 			streams = append(streams, api)
 			if r := ask(t, api, "GET", own, "", nodeHeader, "pico-1", boardHeader, "e66"); r.code != 200 {

@@ -54,9 +54,8 @@ const (
 )
 
 const (
-	version     = "HTTP/1.1"
-	maxBodySize = 64 << 10 // bytes
-	// maxFramedLength is far above maxBodySize, so that a body that is merely too
+	version = "HTTP/1.1"
+	// maxFramedLength is far above the limit of any operation, so that a body that is merely too
 	// long is refused by 413 and its reason, and far below overflow.
 	maxFramedLength = 1 << 40
 )

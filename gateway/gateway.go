@@ -38,6 +38,9 @@ type Gateway struct {
 	metrics  *metrics
 	rights   *rights
 
+	budgets *budgets
+	bodies  atomic.Int64 // bytes, see maxBodyMemory
+
 	links  *links
 	places *places // of handshakes that compute
 	named  namedBoards
@@ -65,7 +68,7 @@ func New(c Config) (*Gateway, error) {
 	if err != nil {
 		return nil, fmt.Errorf("client of the API server: %w", err)
 	}
-	g := &Gateway{config: c, log: c.Logger, upstream: up, client: client, claims: newClaims(c), rights: newRights(), links: newLinks(), places: newPlaces(), named: newNamedBoards(c.InsecureBoards)}
+	g := &Gateway{config: c, log: c.Logger, upstream: up, client: client, claims: newClaims(c), rights: newRights(), links: newLinks(), places: newPlaces(), budgets: newBudgets(2 * c.MaxBoards), named: newNamedBoards(c.InsecureBoards)}
 	g.cache = newConfigMapCache(client.CoreV1(), c.MaxConfigMaps, c.Logger)
 	g.cache.subject = g.rights.subject
 	g.cache.doubt = func() {
@@ -156,9 +159,8 @@ func (g *Gateway) serveBoard(w http.ResponseWriter, r *http.Request) {
 	rec := &recorder{ResponseWriter: w, code: http.StatusOK}
 	c, refused := g.handle(rec, r)
 	if refused != nil {
-		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTimeout))
 		g.refusedRequest(r, refused)
-		refused.write(rec)
+		answerRefused(rec, refused)
 	}
 	route := "none"
 	if c != nil {
@@ -171,7 +173,12 @@ func (g *Gateway) serveBoard(w http.ResponseWriter, r *http.Request) {
 // and what does the API server, or the cache, say to it. The call is nil where
 // the request is none that a board may make.
 func (g *Gateway) handle(w http.ResponseWriter, r *http.Request) (*call, *refusal) {
-	if refused := connOf(r.Context()).refuseStranger(); refused != nil {
+	conn := connOf(r.Context())
+	if refused := conn.refuseStranger(); refused != nil {
+		return nil, refused
+	}
+	bill := g.newCharge(conn)
+	if refused := bill.request(); refused != nil {
 		return nil, refused
 	}
 	if refused := checkHeaders(r.Header); refused != nil {
@@ -180,6 +187,10 @@ func (g *Gateway) handle(w http.ResponseWriter, r *http.Request) (*call, *refusa
 	c, refused := parseCall(r.Method, r.RequestURI)
 	if refused != nil {
 		return nil, refused
+	}
+	defer bill.release()
+	if refused := bill.operation(c.op, r.ContentLength); refused != nil {
+		return c, refused
 	}
 	body, refused := readBody(w, r, c.op)
 	if refused != nil {
@@ -195,8 +206,11 @@ func (g *Gateway) handle(w http.ResponseWriter, r *http.Request) (*call, *refusa
 		return c, refused
 	}
 	c.node = node
+	if refused := bill.identified(r.ContentLength); refused != nil {
+		return c, refused
+	}
 	if r.Header.Get(nodeHeader) != "" {
-		connOf(r.Context()).minimal = prefersMinimal(r.Header)
+		conn.minimal = prefersMinimal(r.Header)
 		tellBound(w.Header(), r, node)
 	}
 	if agent := r.Header.Get("User-Agent"); agent != "" {
@@ -234,23 +248,26 @@ func (r *recorder) WriteHeader(code int) {
 // Unwrap lets http.ResponseController reach the connection.
 func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
-// refusedRequest counts a refusal, and logs the first of a connection.
+const refusedRequestLine = "Refused a board's request"
+
+// refusedRequest counts a refusal, and logs the first of a connection, as far as its
+// board does not fill the log by that.
 func (g *Gateway) refusedRequest(r *http.Request, refused *refusal) {
 	g.metrics.refused.WithLabelValues(refused.cause).Inc()
 	conn := connOf(r.Context())
 	node, _ := conn.bound()
-	level := slog.LevelDebug
-	if !conn.loud.Swap(true) {
-		level = slog.LevelWarn
+	attrs := []any{"addr", conn.host(), "node", node, "code", refused.code, "cause", refused.cause, "err", refused}
+	if conn.loud.Swap(true) {
+		g.log.Debug(refusedRequestLine, attrs...)
+		return
 	}
-	g.log.Log(r.Context(), level, "Refused a board's request", "addr", conn.host(), "node", node,
-		"code", refused.code, "cause", refused.cause, "err", refused)
+	g.budgets.of(conn.payer()).lines.warn(g.log, refusedRequestLine, attrs...)
 }
 
 func (g *Gateway) refusedFraming(c *boardConn) {
 	if !c.loud.Swap(true) {
 		node, _ := c.bound()
 		g.metrics.refused.WithLabelValues("framing").Inc()
-		g.log.Warn("Refused a connection", "addr", c.host(), "node", node, "err", errFraming)
+		g.budgets.of(c.payer()).lines.warn(g.log, "Refused a connection", "addr", c.host(), "node", node, "err", errFraming)
 	}
 }

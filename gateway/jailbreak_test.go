@@ -167,7 +167,7 @@ func lures() (all []lure) {
 		"null":                  `null`,
 		"YAML":                  "metadata: {name: pico-1}",
 		"a comment":             `{"metadata":{"name":"pico-1"}/**/}`,
-		"nesting":               strings.Repeat(`{"a":`, 12_000) + "1" + strings.Repeat("}", 12_00),
+		"nesting":               strings.Repeat(`{"a":`, 2_000) + "1" + strings.Repeat("}", 200),
 		"protobuf":              "k8s\x00\x0a\x0a\x0a\x02v1",
 		"a name with a newline": `{"metadata":{"name":"pico-1\n"}}`,
 	} {
@@ -181,7 +181,7 @@ func lures() (all []lure) {
 	}
 
 	// Too much of everything.
-	add(codes{413}, "a body over 64 KiB", raw("PATCH", own+"/status", strings.Repeat("a", maxBodySize+1), strategic))
+	add(codes{413}, "a body over 12 KiB", raw("PATCH", own+"/status", strings.Repeat("a", maxNode+1), strategic))
 	add(codes{413}, "a terabyte announced", "POST /api/v1/nodes HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000000\r\n\r\n")
 	add(codes{431}, "a head over 8 KiB", get(own, "X-Filler: "+strings.Repeat("a", 9<<10)))
 	add(codes{431}, "many headers", get(own, slices.Repeat([]string{"X-A: b"}, 2000)...))

@@ -24,6 +24,7 @@ type boardLink struct {
 	addr     string
 	admitted Admitted
 	ending   atomic.Uint32 // noise.Reason of the first end from this side
+	barred   atomic.Bool   // it ended because of its board's budget
 }
 
 // end ends the link from this side, within a second. It does not wait for that.
@@ -81,6 +82,8 @@ func (l *boardLink) tellEnd() {
 // endReason is why a link ended, in a word.
 func (l *boardLink) endReason(err error) string {
 	switch {
+	case l.barred.Load():
+		return "budget"
 	case errors.Is(err, noise.ErrClosed):
 		return endWords[noise.Reason(l.ending.Load())]
 	case errors.Is(err, noise.ErrEnded):

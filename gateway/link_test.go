@@ -172,6 +172,7 @@ func TestJailbreakThroughALink(t *testing.T) {
 	t.Parallel()
 	linkKeys()
 	h := startTLS(t, newFakeAPI())
+	h.unlimited()
 	list := NewAllowList()
 	if err := list.Allow(boardKey(1).Public, "pico-1"); err != nil {
 		t.Fatal(err)

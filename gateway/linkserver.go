@@ -185,6 +185,9 @@ func (s *linkServer) shake(ctx context.Context, c *linkConn) (*boardLink, error)
 func (s *linkServer) admit(ctx context.Context, l *boardLink, p session.Peer) (err error) {
 	l.peer = p
 	l.peer.Hello.JoinToken = "" // done with, after Admit
+	if err := s.budgets.mayLink(p.Key); err != nil {
+		return err
+	}
 	l.admitted, err = s.config.Admission.Admit(ctx, Newcomer{Key: p.Key, Hello: p.Hello, Address: l.addr})
 	l.node = l.admitted.Node
 	return err

@@ -21,6 +21,9 @@ type metrics struct {
 
 	superseded *prometheus.CounterVec
 
+	overBudget *prometheus.CounterVec
+	barred     prometheus.Counter
+
 	handshakes             *prometheus.CounterVec
 	linkEnds               *prometheus.CounterVec
 	linkReceived, linkSent prometheus.Counter
@@ -43,6 +46,12 @@ func newMetrics(g *Gateway) *metrics {
 			Name: "picolet_gateway_connections_superseded_total",
 			Help: "Connections closed in favour of a newer one of the same board, by cause: limit of connections, or a watch of the same ConfigMap.",
 		}, []string{"cause"}),
+		overBudget: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "picolet_gateway_over_budget_total", Help: "Requests refused because their board had used up a budget, by budget.",
+		}, []string{"budget"}),
+		barred: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "picolet_gateway_boards_barred_total", Help: "Boards cut off for a while because they went on beyond their budget.",
+		}),
 		handshakes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "picolet_gateway_link_handshakes_total", Help: "Connections to the address for links, by what became of them.",
 		}, []string{"outcome"}),
@@ -59,12 +68,15 @@ func newMetrics(g *Gateway) *metrics {
 	for _, cause := range []string{"limit", "watch"} {
 		m.superseded.WithLabelValues(cause)
 	}
-	m.registry.MustRegister(m.requests, m.duration, m.refused, m.superseded, m.handshakes, m.linkEnds, m.linkReceived, m.linkSent,
+	for _, name := range itemNames {
+		m.overBudget.WithLabelValues(name)
+	}
+	m.registry.MustRegister(m.requests, m.duration, m.refused, m.superseded, m.overBudget, m.barred, m.handshakes, m.linkEnds, m.linkReceived, m.linkSent,
 		gauge("picolet_gateway_links", "Boards connected by an encrypted link.", func() float64 { return float64(g.links.count()) }),
 		gauge("picolet_gateway_handshake_places_in_use", "Handshakes that compute just now, of at most one for each processor.", func() float64 { return float64(g.places.inUse()) }),
 		gauge("picolet_gateway_boards", "Boards that hold a node name.", func() float64 { return float64(g.claims.count() + g.links.count()) }),
 		gauge("picolet_gateway_connections", "Open connections of boards.", func() float64 { return float64(g.connections.Load()) }),
-		gauge("picolet_gateway_upstream_requests_in_flight", "Requests that wait for the API server.", func() float64 { return float64(len(g.upstream.inFlight)) }),
+		gauge("picolet_gateway_upstream_requests_in_flight", "Requests that wait for the API server.", func() float64 { return float64(g.upstream.places.inUse()) }),
 		gauge("picolet_gateway_configmaps", "ConfigMaps watched for boards, each by one upstream watch.", func() float64 { return float64(g.cache.size()) }),
 		gauge("picolet_gateway_configmap_watchers", "Watches of ConfigMaps that boards have open.", func() float64 { return float64(g.cache.watchers.Load()) }),
 		gauge("picolet_gateway_ready", "1 if the API server is reachable and lets the gateway act for nodes.", g.readiness),

@@ -58,7 +58,7 @@ func (g *Gateway) look(ctx context.Context, conn *boardConn, c *call) *look {
 // upstreamIsBusy leaves half of the room at the API server to what boards ask for.
 func (g *Gateway) upstreamIsBusy() bool {
 	const own = 2 // the renewal and the look
-	return len(g.upstream.inFlight)+own > cap(g.upstream.inFlight)/2
+	return g.upstream.places.inUse()+own > g.config.MaxInFlight/2
 }
 
 // finds reports whether the node, or the answer to a status, is Unknown.

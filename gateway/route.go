@@ -38,6 +38,11 @@ type operation struct {
 	// body is an empty payload for a request body; nil where there is no body.
 	body func() payload
 
+	// maxBody bounds the body, in bytes. Our kubelet's Node object has up to 10 KB
+	// (kubelet.ErrTooLong), its Events 1.5 KB and its Leases 0.6 KB, with names of 63
+	// bytes; others may send back a Lease with its managedFields.
+	maxBody int
+
 	// heartbeat: a board does it time and again to keep its node Ready.
 	heartbeat bool
 
@@ -46,20 +51,27 @@ type operation struct {
 }
 
 var operations = []operation{
-	{name: "create_node", method: http.MethodPost, pattern: "/api/v1/nodes", verb: "create", resource: "nodes", body: func() payload { return new(newNode) }},
+	{name: "create_node", method: http.MethodPost, pattern: "/api/v1/nodes", verb: "create", resource: "nodes", maxBody: maxNode, body: func() payload { return new(newNode) }},
 	{name: "get_node", method: http.MethodGet, pattern: "/api/v1/nodes/{node}", verb: "get", resource: "nodes"},
-	{name: "patch_node", method: http.MethodPatch, pattern: "/api/v1/nodes/{node}", verb: "patch", resource: "nodes", body: func() payload { return new(labelPatch) }},
-	{name: "patch_node_status", method: http.MethodPatch, pattern: "/api/v1/nodes/{node}/status", verb: "patch", resource: "nodes/status", body: func() payload { return new(statusPatch) }, heartbeat: true},
-	{name: "create_lease", method: http.MethodPost, pattern: leasePath, verb: "create", group: leaseGroup, resource: "leases", namespace: leaseNamespace, body: func() payload { return new(wholeLease) }},
+	{name: "patch_node", method: http.MethodPatch, pattern: "/api/v1/nodes/{node}", verb: "patch", resource: "nodes", maxBody: maxNode, body: func() payload { return new(labelPatch) }},
+	{name: "patch_node_status", method: http.MethodPatch, pattern: "/api/v1/nodes/{node}/status", verb: "patch", resource: "nodes/status", maxBody: maxNode, body: func() payload { return new(statusPatch) }, heartbeat: true},
+	{name: "create_lease", method: http.MethodPost, pattern: leasePath, verb: "create", group: leaseGroup, resource: "leases", namespace: leaseNamespace, maxBody: maxLease, body: func() payload { return new(wholeLease) }},
 	{name: "get_lease", method: http.MethodGet, pattern: leasePath + "/{node}", verb: "get", group: leaseGroup, resource: "leases", namespace: leaseNamespace},
-	{name: "update_lease", method: http.MethodPut, pattern: leasePath + "/{node}", verb: "update", group: leaseGroup, resource: "leases", namespace: leaseNamespace, body: func() payload { return new(wholeLease) }, heartbeat: true},
-	{name: "patch_lease", method: http.MethodPatch, pattern: leasePath + "/{node}", verb: "patch", group: leaseGroup, resource: "leases", namespace: leaseNamespace, body: func() payload { return new(leasePatch) }, heartbeat: true},
-	{name: "create_event", method: http.MethodPost, pattern: "/api/v1/namespaces/" + eventNamespace + "/events", verb: "create", resource: "events", namespace: eventNamespace, body: func() payload { return new(newEvent) }},
+	{name: "update_lease", method: http.MethodPut, pattern: leasePath + "/{node}", verb: "update", group: leaseGroup, resource: "leases", namespace: leaseNamespace, maxBody: maxLease, body: func() payload { return new(wholeLease) }, heartbeat: true},
+	{name: "patch_lease", method: http.MethodPatch, pattern: leasePath + "/{node}", verb: "patch", group: leaseGroup, resource: "leases", namespace: leaseNamespace, maxBody: maxLease, body: func() payload { return new(leasePatch) }, heartbeat: true},
+	{name: "create_event", method: http.MethodPost, pattern: "/api/v1/namespaces/" + eventNamespace + "/events", verb: "create", resource: "events", namespace: eventNamespace, maxBody: maxEvent, body: func() payload { return new(newEvent) }},
 	{name: "list_pods", method: http.MethodGet, pattern: "/api/v1/pods", selector: "spec.nodeName", params: []string{"resourceVersion"}, verb: "list", resource: "pods"},
 	{name: "get_configmap", method: http.MethodGet, pattern: "/api/v1/namespaces/{namespace}/configmaps/{name}", verb: "get", resource: "configmaps", own: true},
 	{name: "list_configmap", method: http.MethodGet, pattern: "/api/v1/namespaces/{namespace}/configmaps", selector: "metadata.name",
 		params: []string{"watch", "resourceVersion", "allowWatchBookmarks", "timeoutSeconds"}, verb: "list", resource: "configmaps", own: true},
 }
+
+// Bounds of bodies, see operation.maxBody.
+const (
+	maxNode  = 12 << 10
+	maxLease = 2 << 10
+	maxEvent = 4 << 10
+)
 
 const (
 	leaseGroup     = "coordination.k8s.io"

@@ -30,7 +30,7 @@ const (
 type upstream struct {
 	base      *url.URL
 	transport http.RoundTripper // adds the gateway's own credentials
-	inFlight  chan struct{}
+	places    requestPlaces
 	userAgent string
 
 	credentials Credentials // of nodes, for IdentityCertificates
@@ -47,7 +47,7 @@ func newUpstream(c Config) (*upstream, error) {
 	if err != nil {
 		return nil, fmt.Errorf("credentials for the API server: %w", err)
 	}
-	u := &upstream{base: base, transport: transport, inFlight: make(chan struct{}, c.MaxInFlight), userAgent: config.UserAgent, credentials: c.Credentials}
+	u := &upstream{base: base, transport: transport, places: newRequestPlaces(c.MaxInFlight), userAgent: config.UserAgent, credentials: c.Credentials}
 	mode := c.Identity
 	if mode == IdentityAuto { // until Preflight has found out
 		mode = IdentityConstrained
@@ -63,6 +63,7 @@ type request struct {
 	mode                IdentityMode // in which way; empty: in that of upstream
 	contentType         string
 	body                []byte
+	renewal             bool // of a Lease: it comes first
 }
 
 // An answer is what the API server said, as far as a board gets it.
@@ -78,15 +79,14 @@ var (
 	errBusy     = errors.New("too many requests wait for the API server")
 )
 
-// do sends a request and reads the answer. It does not wait for its turn:
-// errBusy says that as many as are allowed are under way.
+// do sends a request and reads the answer. errBusy says that as many as are allowed
+// are under way, for which only a renewal waits.
 func (u *upstream) do(ctx context.Context, r request) (*answer, error) {
-	select {
-	case u.inFlight <- struct{}{}:
-		defer func() { <-u.inFlight }()
-	default:
-		return nil, errBusy
+	release, err := u.places.take(ctx, r.renewal)
+	if err != nil {
+		return nil, err
 	}
+	defer release()
 	ctx, cancel := context.WithTimeout(ctx, upstreamTimeout)
 	defer cancel()
 	req, err := u.build(ctx, r)
