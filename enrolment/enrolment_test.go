@@ -421,7 +421,7 @@ func TestStaleVersionsCutNobody(t *testing.T) {
 		"deleted and made again":  {at("11", func(d *v1alpha1.Device) { d.UID = "other" }), Deleted},
 		"labelled":                {at("11", func(d *v1alpha1.Device) { d.Spec.Zone = "b" }), Changed},
 		"room for pods":           {at("11", func(d *v1alpha1.Device) { d.Spec.Pods = 1 }), Changed},
-		"untainted":               {at("11", func(d *v1alpha1.Device) { d.Spec.NoTaint = true }), ""}, // set once
+		"untainted":               {at("11", func(d *v1alpha1.Device) { d.Spec.NoTaint = true }), ""},                        // set once
 		"tainted":                 {at("11", func(d *v1alpha1.Device) { d.Spec.Taints = []v1alpha1.Taint{{Key: "a"}} }), ""}, // set once
 		"resource version beyond": {at("100000000000000000000000000000", pendingThen), Pending},
 	} {

@@ -66,6 +66,9 @@ type Node struct {
 
 	NoTaint bool  // the board registers without the taint of all boards
 	Pods    int32 // that it has room for
+
+	// ConfigMaps are those that the board may read, and no others; not to be changed.
+	ConfigMaps []v1alpha1.ConfigMapReference
 }
 
 const zoneLabel = "topology.kubernetes.io/zone"
@@ -78,5 +81,14 @@ func nodeOf(d *v1alpha1.Device) Node {
 	if d.Spec.Zone != "" {
 		labels[zoneLabel] = d.Spec.Zone
 	}
-	return Node{Name: d.Spec.NodeName, Labels: labels, Taints: d.Spec.Taints, NoTaint: d.Spec.NoTaint, Pods: d.Spec.Pods}
+	return Node{Name: d.Spec.NodeName, Labels: labels, Taints: d.Spec.Taints, NoTaint: d.Spec.NoTaint, Pods: d.Spec.Pods, ConfigMaps: configMapsOf(d)}
+}
+
+// configMapsOf are the ConfigMaps of a Device's board: without a list the one that
+// boards read unless they are told otherwise.
+func configMapsOf(d *v1alpha1.Device) []v1alpha1.ConfigMapReference {
+	if d.Spec.ConfigMaps == nil {
+		return []v1alpha1.ConfigMapReference{{Namespace: "default", Name: "pico-config"}}
+	}
+	return d.Spec.ConfigMaps
 }

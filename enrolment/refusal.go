@@ -99,6 +99,10 @@ func relabelled(d *v1alpha1.Device) *Refusal {
 	return refuse(Changed, d.Name, "device %s has other labels or room for pods now: the node gets them with the board's next link, which it makes by itself", d.Name)
 }
 
+func otherConfigMaps(d *v1alpha1.Device) *Refusal {
+	return refuse(Changed, d.Name, "device %s has other ConfigMaps now: the board reads them over its next link, which it makes by itself", d.Name)
+}
+
 // loudness is how often the same refusal is logged and told as an Event.
 const loudness = 10 * time.Minute
 

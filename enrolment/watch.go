@@ -6,6 +6,7 @@ package enrolment
 import (
 	"context"
 	"maps"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -75,6 +76,8 @@ func (e *Enrolment) ends(h *Hold, d *v1alpha1.Device) *Refusal {
 		return takenOver(d)
 	case !maps.Equal(nodeOf(d).Labels, h.node.Labels), d.Spec.Pods != h.node.Pods:
 		return relabelled(d)
+	case !slices.Equal(nodeOf(d).ConfigMaps, h.node.ConfigMaps):
+		return otherConfigMaps(d)
 	}
 	return nil
 }

@@ -50,6 +50,18 @@ type Admitted struct {
 	Reason func(cause error) noise.Reason
 	// Part is what the gateway says of this node. Optional [nobody decided anything].
 	Part NodePart
+	// Device is the name of the object that decides about the board, for what it is
+	// told to change. Required with ConfigMaps.
+	Device string
+	// ConfigMaps are those that the board may read, and no others. Optional [all that
+	// the gateway may read].
+	ConfigMaps []ConfigMapName
+}
+
+// ConfigMapName names a ConfigMap.
+type ConfigMapName struct {
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
 }
 
 func (a *Admitted) reason() noise.Reason {

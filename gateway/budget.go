@@ -82,7 +82,7 @@ type budget struct {
 }
 
 func newBudget(limits *[upstreamPlaces]limit) *budget {
-	b := &budget{patience: patience.bucket(), lines: newLineLimit()}
+	b := &budget{patience: patience.bucket(), lines: newLineLimit(5)}
 	for i, l := range limits {
 		b.buckets[i] = l.bucket()
 	}

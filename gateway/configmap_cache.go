@@ -32,8 +32,11 @@ type configMapCache struct {
 	watchers atomic.Int64
 	events   atomic.Int64
 
+	lines lineLimit // of warnings about ConfigMaps
+
 	mu     sync.Mutex
 	feeds  map[feedKey]*feed
+	denied denials
 	closed bool
 }
 
@@ -44,7 +47,7 @@ func newConfigMapCache(client corev1client.ConfigMapsGetter, maxFeeds int, log *
 		client: client, max: maxFeeds, log: log,
 		subject: func() string { return "--serviceaccount=picolet-system:picolet-gateway" }, doubt: func() {},
 		supersede: func(conn *boardConn, _ string) { _ = conn.Close() },
-		closing:   make(chan struct{}), feeds: make(map[feedKey]*feed),
+		closing:   make(chan struct{}), feeds: make(map[feedKey]*feed), denied: make(denials), lines: newLineLimit(20),
 	}
 }
 
@@ -57,6 +60,9 @@ func (c *configMapCache) acquire(key feedKey) (*feed, *refusal) {
 	if f == nil {
 		if c.closed {
 			return nil, unavailable("shutdown", 1, "the gateway is shutting down")
+		}
+		if r := c.denied.of(key, time.Now()); r != nil {
+			return nil, r
 		}
 		if r := c.room(); r != nil {
 			return nil, r
@@ -103,7 +109,7 @@ func (c *configMapCache) stop(f *feed) {
 }
 
 // release gives a feed back. What could not be read is not kept, so that asking
-// for it cannot fill the cache.
+// for it cannot fill the cache; that it may not be read is remembered for a while.
 func (c *configMapCache) release(f *feed) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -111,6 +117,9 @@ func (c *configMapCache) release(f *feed) {
 		return
 	}
 	if s, _ := f.load(); !s.synced() {
+		if s.denied != nil {
+			c.denied.add(f.key, s.denied, time.Now())
+		}
 		c.stop(f)
 		return
 	}

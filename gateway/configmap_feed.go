@@ -115,7 +115,7 @@ func (f *feed) observe(err error) {
 	news := err != nil && !f.failed
 	f.failed = err != nil
 	if news {
-		f.cache.log.Warn("Cannot read a ConfigMap for boards", "configmap", f.key.namespace+"/"+f.key.name, "err", err)
+		f.cache.lines.warn(f.cache.log, "Cannot read a ConfigMap for boards", "configmap", f.key.namespace+"/"+f.key.name, "err", err)
 	}
 	if apierrors.IsUnauthorized(err) {
 		f.cache.doubt()

@@ -404,6 +404,7 @@ func TestConfigMapDenied(t *testing.T) {
 			t.Errorf("%d ConfigMaps kept that cannot be read", n)
 		}
 		h.api.set(func() { h.api.forbid = false })
+		time.Sleep(denialMemory)
 		if r := h.get(t, "n", oneMap); r.code != 200 {
 			t.Errorf("after the Role came back: %d %s", r.code, r.body)
 		}

@@ -221,7 +221,7 @@ func (g *Gateway) handle(w http.ResponseWriter, r *http.Request) (*call, *refusa
 	}
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(upstreamTimeout + writeTimeout))
 	if c.op.own {
-		return c, g.cache.serve(w, r, c)
+		return c, g.serveConfigMap(w, r, c)
 	}
 	return c, g.forward(w, r, c)
 }

@@ -12,16 +12,17 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// A lineLimit bounds the warnings about one board: what it does wrong it can do a
-// thousand times. Those beyond are lines of level Debug, and are counted in the next
+// A lineLimit bounds the warnings about one board, or one kind of thing: what goes
+// wrong can do so a thousand times. Those beyond are lines of level Debug, and are counted in the next
 // warning.
 type lineLimit struct {
 	lines      *rate.Limiter
 	suppressed *atomic.Int64
 }
 
-func newLineLimit() lineLimit {
-	return lineLimit{lines: rate.NewLimiter(rate.Every(12*time.Second), 5), suppressed: new(atomic.Int64)}
+// newLineLimit gives that many warnings at once, and one each 12 s.
+func newLineLimit(burst int) lineLimit {
+	return lineLimit{lines: rate.NewLimiter(rate.Every(12*time.Second), burst), suppressed: new(atomic.Int64)}
 }
 
 // warn logs a warning, if there is one left.

@@ -183,6 +183,19 @@ func (k *Kubelet) watchExpired(now time.Duration, w *watcher) {
 	w.drop(now, &k.out, &k.random)
 }
 
+// Reconnected tells that streams lead to the API server by a new connection: what was
+// refused on the last one may be allowed on this one, so ConfigMaps that were refused
+// are asked for at once.
+func (k *Kubelet) Reconnected(now time.Duration) {
+	for i := range k.watchers {
+		w := &k.watchers[i]
+		if w.polling || w.next.failures > 0 {
+			w.polling, w.op, w.next = false, listConfigMap, retry{}
+		}
+	}
+	k.step(now)
+}
+
 // first is the request to begin with.
 func (w *watcher) first() operation {
 	if w.polling {

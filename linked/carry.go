@@ -36,6 +36,7 @@ func (l *Kubelet) look(now time.Duration) {
 	case l.link.Up() && !l.up:
 		l.up, l.pause = true, pause{}
 		l.k.Record(now, logring.Info, "Link is up").End()
+		l.k.Reconnected(now)
 	case l.up:
 		l.learn(now)
 	}

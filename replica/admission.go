@@ -42,6 +42,7 @@ func (a admission) Admit(ctx context.Context, n gateway.Newcomer) (gateway.Admit
 	}
 	return gateway.Admitted{
 		Node: node.Name, Context: hold.Context(), Heard: hold.Heard, Release: hold.Release, Reason: endReason, Part: part,
+		Device: hold.Device(), ConfigMaps: configMaps(node.ConfigMaps),
 	}, nil
 }
 
@@ -102,6 +103,15 @@ func endReason(cause error) noise.Reason {
 		return noise.EndShutdown
 	}
 	return noise.EndRevoked
+}
+
+// configMaps is never nil: who is named none reads none.
+func configMaps(decided []v1alpha1.ConfigMapReference) []gateway.ConfigMapName {
+	list := make([]gateway.ConfigMapName, 0, len(decided))
+	for _, m := range decided {
+		list = append(list, gateway.ConfigMapName(m))
+	}
+	return list
 }
 
 func taints(decided []v1alpha1.Taint) []corev1.Taint {
