@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"path"
 	"time"
 
@@ -34,8 +35,14 @@ type Config struct {
 	Kubernetes *rest.Config
 
 	// Replica is the name of this gateway among those of its namespace, a DNS
-	// label, such as the name of its pod. No two may have the same. Required.
+	// label of at most 57 bytes, such as the name of its pod. Of two with the same,
+	// the second waits until the first has ended. Required.
 	Replica string
+
+	// Exclusive says that no other process of this Replica can be alive, so that
+	// its Lease is taken over at once. Otherwise a process that starts after another
+	// one crashed waits 15 s for that. Optional [false].
+	Exclusive bool
 
 	// Namespace holds join tokens, the gateway's key and the Leases of its
 	// replicas. Optional [picolet-system].
@@ -76,7 +83,8 @@ func (c *Config) Validate() error {
 		}
 	}
 	add(c.Kubernetes == nil, "field Kubernetes is required: give the API server's address and the gateway's credentials")
-	add(len(validation.IsDNS1123Label(c.Replica)) > 0, "field Replica %q: give a DNS label that no other gateway has", c.Replica)
+	add(len(validation.IsDNS1123Label(c.Replica)) > 0 || len(c.Replica) > maxReplica,
+		"field Replica %q: give a DNS label of at most %d bytes that no other gateway has", c.Replica, maxReplica)
 	add(c.Namespace != "" && len(validation.IsDNS1123Label(c.Namespace)) > 0, "field Namespace %q: give the name of a namespace", c.Namespace)
 	for _, pattern := range c.NodeNames {
 		_, err := path.Match(pattern, "")
@@ -98,10 +106,11 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// ownConfig leaves limits to the API server.
-func ownConfig(c *rest.Config) *rest.Config {
+// ownConfig leaves limits to the API server, and takes its time.
+func ownConfig(c *rest.Config, clock *clock) *rest.Config {
 	c = rest.CopyConfig(c)
 	c.QPS, c.Burst = -1, 0
 	c.UserAgent = "picolet-gateway"
+	c.Wrap(func(next http.RoundTripper) http.RoundTripper { return dated{next, clock} })
 	return c
 }

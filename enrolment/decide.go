@@ -47,6 +47,9 @@ func (e *Enrolment) decide(ctx context.Context, hello Hello) (*Hold, *v1alpha1.D
 	if !e.synced(ctx) {
 		return nil, nil, unavailable("", errNotSynced)
 	}
+	if !e.leased.Load() {
+		return nil, nil, unavailable("", errNoLease)
+	}
 	d, r := e.device(ctx, hello)
 	for range maxAttempts {
 		if r != nil {
@@ -99,7 +102,7 @@ func (e *Enrolment) admissible(ctx context.Context, d *v1alpha1.Device, hello He
 	if hello.NodeName != d.Spec.NodeName {
 		return misnamed(d, hello.NodeName)
 	}
-	if connected(d) && d.Status.Gateway != e.config.Replica && !e.gone(ctx, d.Status.Gateway) {
+	if connected(d) && d.Status.Gateway != e.identity && !e.gone(ctx, d.Status.Gateway) {
 		return keyInUse(d)
 	}
 	return nil
@@ -115,6 +118,6 @@ func (e *Enrolment) reload(ctx context.Context, d *v1alpha1.Device) (*v1alpha1.D
 	case err != nil:
 		return d, unavailable(d.Name, err)
 	}
-	e.view.wrote(fresh, e.now())
+	e.view.wrote(fresh, e.clock.mono())
 	return fresh, nil
 }

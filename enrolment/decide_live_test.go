@@ -48,7 +48,7 @@ func TestEnrolment(t *testing.T) {
 		t.Errorf("node %+v of device %s", n, hold.Device())
 	}
 	p.has(t, name, v1alpha1.Connected, metav1.ConditionTrue, linkUp)
-	if d := p.device(t, name); d.Status.Gateway != g.config.Replica {
+	if d := p.device(t, name); d.Status.Gateway != g.identity {
 		t.Errorf("gateway %q", d.Status.Gateway)
 	}
 
@@ -203,15 +203,15 @@ func TestOtherGatewayHasTheBoard(t *testing.T) {
 	name := p.approved(t, a, h)
 	hold := a.admitted(t, h)
 	b.sees(t, name, connected)
-	eventually(t, "the gateways see one another", func() bool { return b.replicas.standing(a.config.Replica) == live })
+	eventually(t, "the gateways see one another", func() bool { return b.replicas.standing(a.identity) == live })
 	b.refused(t, h, KeyInUse)
 	a.stop()
 	cutOff(t, hold, Unavailable)
-	eventually(t, "the gateway's end is seen", func() bool { return b.gone(t.Context(), a.config.Replica) })
+	eventually(t, "the gateway's end is seen", func() bool { return b.gone(t.Context(), a.identity) })
 	b.sweep()
 	p.has(t, name, v1alpha1.Connected, metav1.ConditionFalse, gatewayGone)
 	b.admitted(t, h)
-	if d := p.device(t, name); d.Status.Gateway != b.config.Replica {
+	if d := p.device(t, name); d.Status.Gateway != b.identity {
 		t.Errorf("gateway %q", d.Status.Gateway)
 	}
 }
@@ -223,11 +223,11 @@ func TestGatewayThatCrashed(t *testing.T) {
 	g := p.gate(t, nil)
 	h := newHello(t)
 	name := p.approved(t, g, h)
-	crashed := unique("crashed")
+	crashed := newIdentity(unique("crashed"))
 	renewed := metav1.NewMicroTime(time.Now())
 	_, err := p.client.CoordinationV1().Leases(DefaultNamespace).Create(t.Context(), &coordinationv1.Lease{
-		ObjectMeta: metav1.ObjectMeta{Name: leasePrefix + crashed, Labels: map[string]string{replicaLabel: replicaValue}},
-		Spec:       coordinationv1.LeaseSpec{RenewTime: &renewed},
+		ObjectMeta: metav1.ObjectMeta{Name: leasePrefix + nameOf(crashed), Labels: map[string]string{replicaLabel: replicaValue}},
+		Spec:       coordinationv1.LeaseSpec{HolderIdentity: &crashed, RenewTime: &renewed},
 	}, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -241,7 +241,7 @@ func TestGatewayThatCrashed(t *testing.T) {
 	for i := range missedRenewals { // of our own Lease
 		at := metav1.NewMicroTime(time.Unix(int64(i), 0))
 		g.replicas.renewed(&coordinationv1.Lease{
-			ObjectMeta: metav1.ObjectMeta{Name: leasePrefix + g.config.Replica}, Spec: coordinationv1.LeaseSpec{RenewTime: &at},
+			ObjectMeta: metav1.ObjectMeta{Name: leasePrefix + g.config.Replica}, Spec: coordinationv1.LeaseSpec{HolderIdentity: &g.identity, RenewTime: &at},
 		})
 	}
 	g.admitted(t, h)

@@ -13,7 +13,9 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/kubernetes"
 	coreclient "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/tools/cache"
@@ -21,6 +23,7 @@ import (
 	"k8s.io/client-go/util/workqueue"
 
 	"github.com/picolet/picolet/api/devices"
+	"github.com/picolet/picolet/api/v1alpha1"
 )
 
 // Enrolment decides for one gateway. Make it by [New]. Its methods are safe for
@@ -29,7 +32,7 @@ type Enrolment struct {
 	config  Config
 	log     *slog.Logger
 	metrics *metrics
-	now     func() time.Time
+	clock   *clock
 	manager string // of the fields that this gateway sets
 
 	devices  *devices.Client
@@ -42,9 +45,13 @@ type Enrolment struct {
 
 	view     *view
 	holds    holds
-	replicas *replicas
-	ready    chan struct{} // closed when all was read once
-	ran      atomic.Bool
+	identity string      // of this process, among those of gateways
+	leased   atomic.Bool // this gateway has its Lease
+
+	deviceLists, replicaLists *source
+	replicas                  *replicas
+	ready                     chan struct{} // closed when all was read once
+	ran                       atomic.Bool
 
 	strangers, tokens, contacts, noted, spoken *limiter
 	allTokens                                  *rate.Limiter
@@ -59,7 +66,8 @@ func New(c Config) (*Enrolment, error) {
 		return nil, fmt.Errorf("enrolment configuration: %w", err)
 	}
 	c = c.withDefaults()
-	c.Kubernetes = ownConfig(c.Kubernetes)
+	clock := newClock(c.Logger)
+	c.Kubernetes = ownConfig(c.Kubernetes, clock)
 	client, err := kubernetes.NewForConfig(c.Kubernetes)
 	if err != nil {
 		return nil, fmt.Errorf("client of the API server: %w", err)
@@ -72,14 +80,16 @@ func New(c Config) (*Enrolment, error) {
 		c.Nodes = asNodes{client.CoreV1().RESTClient()}
 	}
 	e := &Enrolment{
-		config: c, log: c.Logger, now: time.Now, manager: "picolet-gateway-" + c.Replica,
+		config: c, log: c.Logger, clock: clock, manager: "picolet-gateway-" + c.Replica,
 		devices: deviceClient, client: client, secrets: client.CoreV1().Secrets(c.Namespace),
-		informer: newDeviceInformer(deviceClient),
 		queue:    workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[string](100*time.Millisecond, time.Minute)),
 		holds:    holds{byName: make(map[string]*Hold)},
-		replicas: newReplicas(c.Replica),
+		identity: newIdentity(c.Replica),
 		ready:    make(chan struct{}), using: make(chan struct{}, 1),
 	}
+	e.replicas = newReplicas(e.identity)
+	e.deviceLists, e.replicaLists = e.deviceSource(deviceClient), e.replicaSource()
+	e.informer = cache.NewSharedIndexInformer(e.deviceLists.listWatch(), &v1alpha1.Device{}, 0, indexers)
 	e.view = newView(e.informer.GetIndexer())
 	e.limits()
 	e.sink = record.NewBroadcaster(record.WithCorrelatorOptions(record.CorrelatorOptions{BurstSize: 10, QPS: 1. / 60}))
@@ -89,7 +99,7 @@ func New(c Config) (*Enrolment, error) {
 }
 
 func (e *Enrolment) limits() {
-	clock := func() time.Time { return e.now() }
+	clock := func() time.Time { return e.clock.mono() }
 	e.strangers, e.tokens = newLimiter(strangerLimit, clock), newLimiter(tokenLimit, clock)
 	e.contacts, e.noted = newLimiter(contactLimit, clock), newLimiter(notedLimit, clock)
 	e.spoken = newLimiter(spokenLimit, clock)
@@ -102,7 +112,7 @@ func (e *Enrolment) Run(ctx context.Context) error {
 	if e.ran.Swap(true) {
 		return errors.New("an Enrolment runs once: make another by New")
 	}
-	replicas := e.newReplicaInformer(e.client)
+	replicas := cache.NewSharedIndexInformer(e.replicaLists.listWatch(), &coordinationv1.Lease{}, 0, nil)
 	devicesTold, err := e.watch(e.informer, e.handlers())
 	if err != nil {
 		return err
@@ -115,14 +125,14 @@ func (e *Enrolment) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	running.Go(func() { e.informer.RunWithContext(ctx) })
 	running.Go(func() { replicas.RunWithContext(ctx) })
-	running.Go(func() { e.keepLease(ctx, e.client) })
+	running.Go(func() { e.keepLease(ctx) })
 	if cache.WaitForCacheSync(ctx.Done(), devicesTold, replicasTold) {
 		e.serve(ctx, &running)
 	}
 	<-ctx.Done()
 	e.queue.ShutDown()
 	running.Wait()
-	e.endAll()
+	e.endAll("this gateway ends: another one takes boards")
 	e.sink.Shutdown()
 	return nil
 }
@@ -155,7 +165,7 @@ func (e *Enrolment) serve(ctx context.Context, running *sync.WaitGroup) {
 }
 
 func (e *Enrolment) watchFailed(ctx context.Context, _ *cache.Reflector, err error) {
-	if ctx.Err() == nil {
+	if ctx.Err() == nil && !apierrors.IsResourceExpired(err) {
 		e.log.Warn("Watch failed: trying again; apply deploy/picolet.dev_devices.yaml and deploy/enrolment.yaml if they are missing", "err", err)
 	}
 }
@@ -175,11 +185,11 @@ func (e *Enrolment) sweeps(ctx context.Context) {
 
 // endAll ends what is held. The Lease is gone by now, so another gateway may take
 // the boards at once.
-func (e *Enrolment) endAll() {
+func (e *Enrolment) endAll(why string) {
 	e.holds.mu.Lock()
 	defer e.holds.mu.Unlock()
 	for name, h := range e.holds.byName {
-		h.cancel(refuse(Unavailable, name, "this gateway ends: another one takes boards"))
+		h.cancel(refuse(Unavailable, name, "%s", why))
 		delete(e.holds.byName, name)
 	}
 }

@@ -35,6 +35,7 @@ func TestConfigValidate(t *testing.T) {
 		"field Kubernetes is required": func(c *Config) { c.Kubernetes = nil },
 		`field Replica ""`:             func(c *Config) { c.Replica = "" },
 		`field Replica "a.b"`:          func(c *Config) { c.Replica = "a.b" },
+		"at most 57 bytes":             func(c *Config) { c.Replica = strings.Repeat("a", 58) },
 		`field Namespace "../x"`:       func(c *Config) { c.Namespace = "../x" },
 		`pattern "["`:                  func(c *Config) { c.NodeNames = []string{"["} },
 		"field MaxPending is -1":       func(c *Config) { c.MaxPending = -1 },
@@ -236,10 +237,10 @@ func TestView(t *testing.T) {
 // the clocks say.
 func TestReplicas(t *testing.T) {
 	t.Parallel()
-	r := newReplicas("self")
-	renew := func(replica string, second int64) {
+	r := newReplicas("self_1")
+	renew := func(identity string, second int64) {
 		at := metav1.NewMicroTime(time.Unix(second, 0))
-		r.renewed(&coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: leasePrefix + replica}, Spec: coordinationv1.LeaseSpec{RenewTime: &at}})
+		r.renewed(&coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: leasePrefix + nameOf(identity)}, Spec: coordinationv1.LeaseSpec{HolderIdentity: &identity, RenewTime: &at}})
 	}
 	want := func(when, replica string, want standing) {
 		t.Helper()
@@ -247,21 +248,25 @@ func TestReplicas(t *testing.T) {
 			t.Errorf("%s: %s is %d, want %d", when, replica, got, want)
 		}
 	}
-	want("at the start", "self", live)
-	want("at the start", "b", unknown)
+	want("at the start", "self_1", live)
+	want("at the start", "b_1", unknown)
 	want("at the start", "", unknown)
-	renew("b", 7)
-	renew("self", 1)
-	renew("self", 2)
-	renew("self", 2) // listed again: no renewal
-	want("after two renewals of our own", "b", live)
-	renew("b", 7) // listed again
-	renew("self", 3)
-	want("after three renewals of our own", "b", gone)
-	renew("b", 8)
-	want("renewed", "b", live)
+	renew("self_0", 1) // our predecessor's
+	want("before its Lease is ours", "self_0", live)
+	renew("b_1", 7)
+	renew("self_1", 1)
+	want("since its Lease is ours", "self_0", gone)
+	renew("self_1", 2)
+	renew("self_1", 2) // listed again: no renewal
+	want("after two renewals of our own", "b_1", live)
+	renew("b_1", 7) // listed again
+	renew("self_1", 3)
+	want("after three renewals of our own", "b_1", gone)
+	renew("b_1", 8)
+	want("renewed", "b_1", live)
+	want("while another process has the Lease", "b_2", unknown)
 	r.ended(&coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: leasePrefix + "b"}})
-	want("after its end", "b", unknown)
+	want("after its end", "b_1", unknown)
 }
 
 func TestNewJoinToken(t *testing.T) {
@@ -354,6 +359,7 @@ func TestNoAPIServer(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	close(e.ready)
+	e.leased.Store(true)
 	_, err = e.Decide(t.Context(), Hello{Key: v1alpha1.Key{1}, BoardID: "e661", NodeName: "pico-1", Firmware: "v1", Address: "192.0.2.1"})
 	if r, ok := errors.AsType[*Refusal](err); !ok || r.Reason != Unavailable || errors.Unwrap(err) == nil {
 		t.Errorf("%v", err)
@@ -372,12 +378,16 @@ func TestMetrics(t *testing.T) {
 		t.Error("metrics are registered twice")
 	}
 	close(e.ready)
+	e.clock.elapsed, e.clock.wall = func() time.Duration { return 0 }, e.clock.now
 	_, _ = e.Decide(t.Context(), Hello{NodeName: "pico-1"})
 	problems, err := testutil.GatherAndLint(registry)
 	if err != nil || len(problems) > 0 {
 		t.Errorf("%v: %v", problems, err)
 	}
-	want := `# HELP picolet_enrolment_connected_devices Boards that this gateway has a link with.
+	want := `# HELP picolet_enrolment_clock_offset_seconds How far this machine's clock is ahead of the API server's.
+# TYPE picolet_enrolment_clock_offset_seconds gauge
+picolet_enrolment_clock_offset_seconds 0
+# HELP picolet_enrolment_connected_devices Boards that this gateway has a link with.
 # TYPE picolet_enrolment_connected_devices gauge
 picolet_enrolment_connected_devices 0
 # HELP picolet_enrolment_decisions_total Boards let in, refused and cut off, by reason.

@@ -29,10 +29,10 @@ type Hold struct {
 	node      Node
 	ctx       context.Context
 	cancel    context.CancelCauseFunc
-	heard     atomic.Int64 // nanoseconds, see Heard
+	heard     atomic.Int64 // monotonic nanoseconds, see Heard
 	claimed   atomic.Bool  // the API server knows of it
 
-	version *v1alpha1.Device // that was decided on; under holds.mu
+	version *v1alpha1.Device // that was decided on; nil: any is newer; under holds.mu
 }
 
 // Node is what the board may be.
@@ -46,14 +46,20 @@ func (h *Hold) Device() string { return h.device }
 func (h *Hold) Context() context.Context { return h.ctx }
 
 // Heard tells that a byte came from the board. It costs an atomic store.
-func (h *Hold) Heard() { h.heard.Store(h.enrolment.now().UnixNano()) }
+func (h *Hold) Heard() { h.heard.Store(int64(h.enrolment.clock.elapsed())) }
 
 // Release tells that the link has ended. It may be called more than once.
 func (h *Hold) Release() { h.enrolment.letGo(h) }
 
-func (h *Hold) lastHeard() time.Time { return time.Unix(0, h.heard.Load()) }
+// quiet is for how long no byte came.
+func (h *Hold) quiet() time.Duration {
+	return h.enrolment.clock.elapsed() - time.Duration(h.heard.Load())
+}
 
-func (h *Hold) silent(now time.Time) bool { return now.Sub(h.lastHeard()) > silence }
+func (h *Hold) silent() bool { return h.quiet() > silence }
+
+// lastHeard is when the last byte came, by the API server's time.
+func (h *Hold) lastHeard() time.Time { return h.enrolment.clock.now().Add(-h.quiet()) }
 
 // holds are this gateway's, by Device.
 type holds struct {
@@ -73,6 +79,15 @@ func (s *holds) count() int {
 	return len(s.byName)
 }
 
+// forgetVersions has each Hold end by whatever is told next of its Device.
+func (s *holds) forgetVersions() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, h := range s.byName {
+		h.version = nil
+	}
+}
+
 // take makes a Hold of d, unless a board with its key is connected here and not
 // silent.
 func (e *Enrolment) take(d *v1alpha1.Device, hello Hello) (*Hold, *Refusal) {
@@ -80,7 +95,7 @@ func (e *Enrolment) take(d *v1alpha1.Device, hello Hello) (*Hold, *Refusal) {
 	h.ctx, h.cancel = context.WithCancelCause(context.Background())
 	h.hello.JoinToken = "" // done with
 	h.Heard()
-	old, ok := e.holds.replace(h, e.now())
+	old, ok := e.holds.replace(h)
 	if !ok {
 		return nil, keyInUse(d)
 	}
@@ -93,11 +108,11 @@ func (e *Enrolment) take(d *v1alpha1.Device, hello Hello) (*Hold, *Refusal) {
 }
 
 // replace puts h in the place of an old Hold, if that is silent.
-func (s *holds) replace(h *Hold, now time.Time) (old *Hold, ok bool) {
+func (s *holds) replace(h *Hold) (old *Hold, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	old = s.byName[h.device]
-	if old != nil && !old.silent(now) {
+	if old != nil && !old.silent() {
 		return nil, false
 	}
 	s.byName[h.device] = h

@@ -29,19 +29,19 @@ func tokenError(err error, device string, invalid *Refusal) *Refusal {
 
 // lookUpToken checks the token of a board that has no Device yet.
 func (e *Enrolment) lookUpToken(ctx context.Context, hello Hello) (*joinToken, *Refusal) {
-	if !e.tokens.allow(subnet(hello.Address)) || !e.allTokens.AllowN(e.now(), 1) {
+	if !e.tokens.allow(subnet(hello.Address)) || !e.allTokens.AllowN(e.clock.mono(), 1) {
 		return nil, refuse(RateLimited, hello.Key.Name(), "too many join tokens from %s: wait a minute", subnet(hello.Address))
 	}
 	t, r := e.secret(ctx, hello)
 	if r != nil {
 		return nil, r
 	}
-	return t, t.usable(hello.Key.Name(), "", hello.NodeName, e.now())
+	return t, t.usable(hello.Key.Name(), "", hello.NodeName, e.clock.now())
 }
 
 // redeem approves a pending Device by the token that its board brought.
 func (e *Enrolment) redeem(ctx context.Context, d *v1alpha1.Device, hello Hello) (*v1alpha1.Device, *Refusal) {
-	if !e.tokens.allow(subnet(hello.Address)) || !e.allTokens.AllowN(e.now(), 1) {
+	if !e.tokens.allow(subnet(hello.Address)) || !e.allTokens.AllowN(e.clock.mono(), 1) {
 		return d, pending(d)
 	}
 	t, r := e.secret(ctx, hello)
@@ -119,7 +119,7 @@ func (e *Enrolment) use(ctx context.Context, d *v1alpha1.Device, node string, he
 		if r != nil {
 			return r
 		}
-		if r := t.usable(d.Name, string(d.UID), node, e.now()); r != nil {
+		if r := t.usable(d.Name, string(d.UID), node, e.clock.now()); r != nil {
 			return r
 		}
 		if !t.consume(string(d.UID)) {
@@ -146,7 +146,7 @@ func (e *Enrolment) approve(ctx context.Context, d *v1alpha1.Device) (*v1alpha1.
 	}
 	joined, err := e.devices.Patch(ctx, d.Name, types.MergePatchType, body, metav1.PatchOptions{FieldManager: e.manager})
 	if err == nil {
-		e.view.wrote(joined, e.now())
+		e.view.wrote(joined, e.clock.mono())
 	}
 	return joined, err
 }

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"os/exec"
 	"strings"
@@ -122,11 +123,40 @@ func livePlane(t testing.TB) *plane {
 	return p
 }
 
-// testClock is the real time and an offset.
-type testClock struct{ offset atomic.Int64 }
+// testClock is the real time and an offset: of all clocks, the API server's too, and
+// of this machine's wall clock alone.
+type testClock struct{ offset, wall atomic.Int64 }
 
-func (c *testClock) now() time.Time          { return time.Now().Add(time.Duration(c.offset.Load())) }
 func (c *testClock) advance(d time.Duration) { c.offset.Add(int64(d)) }
+func (c *testClock) step(d time.Duration)    { c.wall.Add(int64(d)) }
+
+// drive makes e live by c.
+func (c *testClock) drive(e *Enrolment) {
+	base := time.Now()
+	e.clock.elapsed = func() time.Duration { return time.Since(base) + time.Duration(c.offset.Load()) }
+	e.clock.wall = func() time.Time { return time.Now().Add(time.Duration(c.offset.Load() + c.wall.Load())) }
+}
+
+// dates makes the API server live by c.
+func (c *testClock) dates(config *rest.Config) *rest.Config {
+	config = rest.CopyConfig(config)
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
+		return roundTripper(func(r *http.Request) (*http.Response, error) {
+			answer, err := next.RoundTrip(r)
+			if err == nil {
+				if date, err := http.ParseTime(answer.Header.Get("Date")); err == nil {
+					answer.Header.Set("Date", date.Add(time.Duration(c.offset.Load())).Format(http.TimeFormat))
+				}
+			}
+			return answer, err
+		})
+	})
+	return config
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 // gate is an Enrolment that runs.
 type gate struct {
@@ -157,7 +187,7 @@ func (p *plane) gate(t testing.TB, change func(*Config)) *gate {
 	t.Helper()
 	g := &gate{clock: new(testClock), logs: new(logs)}
 	c := Config{
-		Kubernetes: p.own, Replica: unique("gw"), MaxPending: 1000,
+		Kubernetes: g.clock.dates(p.own), Replica: unique("gw"), MaxPending: 1000,
 		Logger: slog.New(slog.NewTextHandler(g.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	if change != nil {
@@ -167,7 +197,7 @@ func (p *plane) gate(t testing.TB, change func(*Config)) *gate {
 	if g.Enrolment, err = New(c); err != nil {
 		t.Fatal(err)
 	}
-	g.now = g.clock.now
+	g.clock.drive(g.Enrolment)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- g.Run(ctx) }()

@@ -25,6 +25,9 @@ func newMetrics(e *Enrolment) (*metrics, error) {
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "picolet_enrolment_connected_devices", Help: "Boards that this gateway has a link with.",
 		}, func() float64 { return float64(e.holds.count()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "picolet_enrolment_clock_offset_seconds", Help: "How far this machine's clock is ahead of the API server's.",
+		}, func() float64 { return e.clock.offset().Seconds() }),
 	} {
 		if err := e.config.Metrics.Register(c); err != nil {
 			return nil, err

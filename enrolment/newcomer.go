@@ -81,7 +81,7 @@ func (e *Enrolment) create(ctx context.Context, hello Hello) (*v1alpha1.Device, 
 	if err != nil {
 		return nil, unavailable(hello.Key.Name(), err)
 	}
-	e.view.wrote(d, e.now())
+	e.view.wrote(d, e.clock.mono())
 	return d, nil
 }
 

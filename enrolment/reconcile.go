@@ -112,17 +112,16 @@ func (e *Enrolment) connection(ctx context.Context, d *v1alpha1.Device) error {
 // contactOf is what this gateway has to say of a board's connection; false if it is
 // another gateway's to say, which is not gone, or there is none.
 func (e *Enrolment) contactOf(d *v1alpha1.Device, gone func() bool) (contact, bool) {
-	now := e.now()
 	switch h := e.holds.get(d.Name); {
 	case h != nil && !h.claimed.Load(): // Decide is about to write
 		return contact{}, false
-	case h != nil && h.silent(now):
+	case h != nil && h.silent():
 		return contact{h.hello, h.lastHeard(), metav1.ConditionFalse, boardSilent, "the board has fallen silent"}, true
 	case h != nil:
 		return e.linkUp(h), true
 	case !connected(d):
 		return contact{}, false
-	case d.Status.Gateway == e.config.Replica:
+	case d.Status.Gateway == e.identity:
 		return ended(d, linkEnded, "the board's link has ended"), true
 	case gone():
 		return ended(d, gatewayGone, "gateway "+d.Status.Gateway+", which had the board, is gone"), true
@@ -139,7 +138,7 @@ func (e *Enrolment) overdue(d *v1alpha1.Device) (over bool, left time.Duration) 
 	if c := d.Status.LastContact; c != nil && c.After(last) {
 		last = c.Time
 	}
-	left = e.config.PendingLifetime - e.now().Sub(last)
+	left = e.config.PendingLifetime - e.clock.now().Sub(last)
 	return left <= 0, left
 }
 
@@ -154,12 +153,12 @@ func (e *Enrolment) forget(ctx context.Context, d *v1alpha1.Device) error {
 	return err
 }
 
-// sweep looks for boards that fell silent or spoke again, and for gateways that
-// went away.
+// sweep looks for boards that fell silent or spoke again, for gateways that went
+// away, and for holds on Devices that no longer allow them.
 func (e *Enrolment) sweep() {
-	now := e.now()
-	e.view.expire(now)
+	e.view.expire(e.clock.mono())
 	for _, d := range e.view.all() {
+		e.cut(d, func(h *Hold) *Refusal { return e.ends(h, d) })
 		c, ok := e.contactOf(d, func() bool { return e.replicas.standing(d.Status.Gateway) != live })
 		if !ok {
 			continue

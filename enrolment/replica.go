@@ -6,48 +6,32 @@ package enrolment
 import (
 	"context"
 	"sync"
-	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/informers"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
-	"k8s.io/component-helpers/apimachinery/lease"
-	"k8s.io/utils/clock"
+	"k8s.io/utils/ptr"
 )
 
-// A gateway renews a Lease in its namespace, by which the others know whether the
-// boards that it has are taken.
-const (
-	replicaLabel  = "picolet.dev/component" // of the Lease: gateway
-	replicaValue  = "gateway"
-	leasePrefix   = "picolet-gateway-"
-	leaseDuration = 15 * time.Second
-	leaseRenewal  = 5 * time.Second
-
-	// missedRenewals of our own within which another gateway does not renew its
-	// Lease, and it is gone.
-	missedRenewals = int(leaseDuration / leaseRenewal)
-)
-
-// replicas knows which gateways are there. Time is counted in renewals of our own
-// Lease that the same watch told of: a gateway that was paused, or cut off from the
-// API server, or has a wrong clock, takes nobody for gone because of that.
+// replicas knows which processes of gateways are there. Time is counted in renewals
+// of our own Lease that the same watch told of: a gateway that was paused, or cut
+// off from the API server, or has a wrong clock, takes nobody for gone because of
+// that.
 type replicas struct {
-	self string
+	self string // identity
 
 	mu      sync.Mutex
-	own     int // renewals
-	seen    map[string]renewal
-	present chan struct{} // closed when our own Lease is there
+	own     int                // renewals
+	seen    map[string]renewal // by name of the Lease
+	present chan struct{}      // closed when our own Lease is there
 }
 
 // renewal is the last one of a Lease.
 type renewal struct {
-	time string // as the Lease has it
-	own  int    // value of replicas.own
+	holder string
+	time   string // as the Lease has it
+	own    int    // value of replicas.own
 }
 
 func newReplicas(self string) *replicas {
@@ -58,16 +42,16 @@ func newReplicas(self string) *replicas {
 func (r *replicas) renewed(l *coordinationv1.Lease) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	t := l.Spec.RenewTime.String()
-	if r.seen[l.Name].time == t {
+	holder, at := ptr.Deref(l.Spec.HolderIdentity, ""), l.Spec.RenewTime.String()
+	if last := r.seen[l.Name]; last.time == at && last.holder == holder {
 		return
 	}
-	if l.Name == leasePrefix+r.self {
+	if holder == r.self {
 		if r.own++; r.own == 1 {
 			close(r.present)
 		}
 	}
-	r.seen[l.Name] = renewal{t, r.own}
+	r.seen[l.Name] = renewal{holder, at, r.own}
 }
 
 func (r *replicas) ended(l *coordinationv1.Lease) {
@@ -80,19 +64,22 @@ func (r *replicas) ended(l *coordinationv1.Lease) {
 type standing int
 
 const (
-	unknown standing = iota // no Lease that the watch told of, yet or any more
+	unknown standing = iota // no Lease of it that the watch told of, yet or any more
 	live
 	gone
 )
 
-func (r *replicas) standing(replica string) standing {
-	if replica == r.self {
+// standing is that of the process with an identity.
+func (r *replicas) standing(identity string) standing {
+	if identity == r.self {
 		return live
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	switch last, ok := r.seen[leasePrefix+replica]; {
-	case !ok:
+	switch last, ok := r.seen[leasePrefix+nameOf(identity)]; {
+	case ok && last.holder == r.self: // its Lease is ours
+		return gone
+	case !ok || last.holder != identity:
 		return unknown
 	case r.own-last.own < missedRenewals:
 		return live
@@ -100,25 +87,19 @@ func (r *replicas) standing(replica string) standing {
 	return gone
 }
 
-// gone tells whether a gateway that once took boards takes them no more. Every
-// gateway has a Lease before it takes its first board, so where the watch knows of
-// none the API server does, unless that gateway has ended. In doubt it is there.
-func (e *Enrolment) gone(ctx context.Context, replica string) bool {
-	if s := e.replicas.standing(replica); s != unknown {
+// gone reports whether a process that once took boards takes them no more. Each
+// has its Lease before it takes its first board, so where the watch does not show
+// that Lease the API server does, unless the process has ended. In doubt it is there.
+func (e *Enrolment) gone(ctx context.Context, identity string) bool {
+	if s := e.replicas.standing(identity); s != unknown {
 		return s == gone
 	}
-	l, err := e.client.CoordinationV1().Leases(e.config.Namespace).Get(ctx, leasePrefix+replica, metav1.GetOptions{})
-	if err == nil {
-		e.replicas.renewed(l)
+	l, err := e.client.CoordinationV1().Leases(e.config.Namespace).Get(ctx, leasePrefix+nameOf(identity), metav1.GetOptions{})
+	if err != nil {
+		return apierrors.IsNotFound(err)
 	}
-	return apierrors.IsNotFound(err)
-}
-
-// newReplicaInformer watches the Leases of gateways, and no other.
-func (e *Enrolment) newReplicaInformer(client kubernetes.Interface) cache.SharedIndexInformer {
-	factory := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithNamespace(e.config.Namespace),
-		informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.LabelSelector = replicaLabel + "=" + replicaValue }))
-	return factory.Coordination().V1().Leases().Informer()
+	e.replicas.renewed(l)
+	return ptr.Deref(l.Spec.HolderIdentity, "") != identity
 }
 
 func (e *Enrolment) replicaHandlers() cache.ResourceEventHandler {
@@ -134,16 +115,4 @@ func (e *Enrolment) replicaHandlers() cache.ResourceEventHandler {
 			}
 		},
 	}
-}
-
-// keepLease renews this gateway's Lease until ctx ends, and then deletes it.
-func (e *Enrolment) keepLease(ctx context.Context, client kubernetes.Interface) {
-	holder := e.config.Replica
-	controller := lease.NewController(clock.RealClock{}, client, holder, int32(leaseDuration/time.Second), nil, leaseRenewal,
-		leasePrefix+holder, e.config.Namespace, func(l *coordinationv1.Lease) error {
-			metav1.SetMetaDataLabel(&l.ObjectMeta, replicaLabel, replicaValue)
-			return nil
-		})
-	controller.Run(ctx)
-	controller.Stop()
 }

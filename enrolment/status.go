@@ -49,7 +49,7 @@ func (e *Enrolment) apply(ctx context.Context, d *v1alpha1.Device, manager strin
 	fresh, err := e.devices.Patch(ctx, d.Name, types.ApplyYAMLPatchType, body,
 		metav1.PatchOptions{FieldManager: manager, Force: ptr.To(true)}, "status")
 	if err == nil {
-		e.view.wrote(fresh, e.now())
+		e.view.wrote(fresh, e.clock.mono())
 	}
 	return fresh, err
 }
@@ -60,7 +60,7 @@ func (e *Enrolment) condition(d *v1alpha1.Device, kind string, status metav1.Con
 	conditions := slices.Clone(d.Status.Conditions)
 	changed = meta.SetStatusCondition(&conditions, metav1.Condition{
 		Type: kind, Status: status, Reason: string(reason), Message: message,
-		ObservedGeneration: d.Generation, LastTransitionTime: metav1.NewTime(e.now()),
+		ObservedGeneration: d.Generation, LastTransitionTime: metav1.NewTime(e.clock.now()),
 	})
 	return *meta.FindStatusCondition(conditions, kind), changed
 }
@@ -81,7 +81,7 @@ func (e *Enrolment) contactStatus(d *v1alpha1.Device, c contact) (s v1alpha1.Dev
 	s = v1alpha1.DeviceStatus{
 		Conditions: []metav1.Condition{condition},
 		Board:      c.hello.BoardID, FirmwareVersion: c.hello.Firmware, Address: c.hello.Address,
-		Gateway: e.config.Replica, LastContact: ptr.To(metav1.NewTime(c.at)),
+		Gateway: e.identity, LastContact: ptr.To(metav1.NewTime(c.at)),
 	}
 	old := d.Status
 	same := old.Board == s.Board && old.FirmwareVersion == s.FirmwareVersion && old.Address == s.Address &&
@@ -105,7 +105,7 @@ func ended(d *v1alpha1.Device, reason Reason, message string) contact {
 // the Device was changed since d, by an administrator or another gateway.
 func (e *Enrolment) claim(ctx context.Context, d *v1alpha1.Device, h *Hold) (*v1alpha1.Device, error) {
 	s, fresh := e.contactStatus(d, e.linkUp(h))
-	if !fresh && d.Status.Gateway == e.config.Replica {
+	if !fresh && d.Status.Gateway == e.identity {
 		s.LastContact = ptr.To(metav1.NewTime(h.lastHeard())) // even so: the write is what counts
 	}
 	return e.apply(ctx, d, e.manager, s)
@@ -126,7 +126,7 @@ func (e *Enrolment) noteRefused(ctx context.Context, d *v1alpha1.Device, hello H
 		if err != nil || key != hello.Key || connected(d) {
 			return
 		}
-		s, fresh := e.contactStatus(d, contact{hello, e.now(), metav1.ConditionFalse, r.Reason, r.Message})
+		s, fresh := e.contactStatus(d, contact{hello, e.clock.now(), metav1.ConditionFalse, r.Reason, r.Message})
 		if !fresh {
 			return
 		}

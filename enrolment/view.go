@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/picolet/picolet/api/v1alpha1"
@@ -59,13 +58,12 @@ func newView(store cache.Indexer) *view {
 	return &view{store: store, fresh: make(map[string]written)}
 }
 
-// newer tells whether a is a later version than b.
+// newer reports whether a is a later version than b, which may be nil.
 func newer(a, b *v1alpha1.Device) bool {
-	if a.UID != b.UID {
+	if b == nil || a.UID != b.UID {
 		return true // as far as can be told
 	}
-	order, err := resourceversion.CompareResourceVersion(a.ResourceVersion, b.ResourceVersion)
-	return err == nil && order > 0
+	return older(b.ResourceVersion, a.ResourceVersion)
 }
 
 // wrote remembers what the API server answered to a write.
@@ -91,6 +89,13 @@ func (v *view) expire(now time.Time) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	maps.DeleteFunc(v.fresh, func(_ string, f written) bool { return now.Sub(f.at) > maxLag })
+}
+
+// reset forgets all that the watch did not tell.
+func (v *view) reset() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	clear(v.fresh)
 }
 
 // gone forgets a Device that was deleted.

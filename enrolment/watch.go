@@ -4,30 +4,14 @@
 package enrolment
 
 import (
-	"context"
 	"maps"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
 
-	"github.com/picolet/picolet/api/devices"
 	"github.com/picolet/picolet/api/v1alpha1"
 )
-
-func newDeviceInformer(client *devices.Client) cache.SharedIndexInformer {
-	return cache.NewSharedIndexInformer(&cache.ListWatch{
-		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-			return client.List(ctx, o)
-		},
-		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
-			return client.Watch(ctx, o)
-		},
-	}, &v1alpha1.Device{}, 0, indexers)
-}
 
 // handlers cut boards off as soon as the watch tells, and leave all that asks the
 // API server to the queue.
@@ -72,7 +56,7 @@ func (e *Enrolment) ends(h *Hold, d *v1alpha1.Device) *Refusal {
 		return denied(d, Revoked)
 	case d.Spec.NodeName != h.node.Name:
 		return misnamed(d, h.node.Name)
-	case d.Status.Gateway != e.config.Replica && connected(d):
+	case d.Status.Gateway != e.identity && connected(d):
 		return takenOver(d)
 	case !maps.Equal(nodeOf(d).Labels, h.node.Labels), d.Spec.Pods != h.node.Pods:
 		return relabelled(d)
