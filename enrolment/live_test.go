@@ -183,7 +183,15 @@ var serial atomic.Int64
 
 func unique(prefix string) string { return fmt.Sprintf("%s-%d", prefix, serial.Add(1)) }
 
+// gate starts an Enrolment and waits until it decides.
 func (p *plane) gate(t testing.TB, change func(*Config)) *gate {
+	t.Helper()
+	g := p.start(t, change)
+	g.waitReady(t)
+	return g
+}
+
+func (p *plane) start(t testing.TB, change func(*Config)) *gate {
 	t.Helper()
 	g := &gate{clock: new(testClock), logs: new(logs)}
 	c := Config{
@@ -208,12 +216,16 @@ func (p *plane) gate(t testing.TB, change func(*Config)) *gate {
 		}
 	})
 	t.Cleanup(g.stop)
+	return g
+}
+
+func (g *gate) waitReady(t testing.TB) {
+	t.Helper()
 	select {
 	case <-g.Ready():
 	case <-time.After(30 * time.Second):
 		t.Fatalf("not ready: %s", g.logs)
 	}
-	return g
 }
 
 // newKey is the public half of a fresh key.
