@@ -83,8 +83,8 @@ func (c *Config) Validate() error {
 		}
 	}
 	add(c.Kubernetes == nil, "field Kubernetes is required: give the API server's address and the gateway's credentials")
-	add(len(validation.IsDNS1123Label(c.Replica)) > 0 || len(c.Replica) > maxReplica,
-		"field Replica %q: give a DNS label of at most %d bytes that no other gateway has", c.Replica, maxReplica)
+	add(len(validation.IsDNS1123Label(c.Replica)) > 0 || len(c.Replica) > MaxReplicaName,
+		"field Replica %q: give a DNS label of at most %d bytes that no other gateway has", c.Replica, MaxReplicaName)
 	add(c.Namespace != "" && len(validation.IsDNS1123Label(c.Namespace)) > 0, "field Namespace %q: give the name of a namespace", c.Namespace)
 	for _, pattern := range c.NodeNames {
 		_, err := path.Match(pattern, "")

@@ -16,7 +16,7 @@ import (
 // maxAttempts is how often something is tried that another gateway was faster with.
 const maxAttempts = 5
 
-var errNotSynced = errors.New("the Devices have not been read yet")
+var errNotSynced = errors.New("the Devices have not been read yet: apply deploy/picolet.dev_devices.yaml and deploy/enrolment.yaml if they are missing")
 
 var errContended = errors.New("other gateways keep changing the same object")
 
@@ -47,8 +47,8 @@ func (e *Enrolment) decide(ctx context.Context, hello Hello) (*Hold, *v1alpha1.D
 	if !e.synced(ctx) {
 		return nil, nil, unavailable("", errNotSynced)
 	}
-	if !e.leased.Load() {
-		return nil, nil, unavailable("", errNoLease)
+	if err := e.Check(); err != nil {
+		return nil, nil, unavailable("", err)
 	}
 	d, r := e.device(ctx, hello)
 	for range maxAttempts {

@@ -198,6 +198,19 @@ func (e *Enrolment) endAll(why string) {
 // this one: until then Decide waits.
 func (e *Enrolment) Ready() <-chan struct{} { return e.ready }
 
+// Check reports why boards cannot be decided on now.
+func (e *Enrolment) Check() error {
+	select {
+	case <-e.ready:
+	default:
+		return errNotSynced
+	}
+	if !e.leased.Load() {
+		return errNoLease
+	}
+	return nil
+}
+
 func (e *Enrolment) synced(ctx context.Context) bool {
 	select {
 	case <-e.ready:

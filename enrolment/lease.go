@@ -37,8 +37,9 @@ const (
 
 const (
 	identitySize = 5 // random characters of an identity, of 32 each
-	// maxReplica leaves room for the rest of the identity in status.gateway.
-	maxReplica = 63 - 1 - identitySize
+	// MaxReplicaName is the size of the longest name of a gateway: beside it, the
+	// rest of an identity has room in status.gateway.
+	MaxReplicaName = 63 - 1 - identitySize
 )
 
 // newIdentity names a process of the gateway of that name, such as gw-1_k3x9q.
@@ -207,7 +208,7 @@ func (k *leaseKeeper) release(ctx context.Context) {
 	}
 }
 
-var errNoLease = errors.New("this gateway does not hold its Lease")
+var errNoLease = errors.New("another gateway of this name holds its Lease: give each a name of its own by --name")
 
 // keepLease holds this gateway's Lease until ctx ends.
 func (e *Enrolment) keepLease(ctx context.Context) {

@@ -259,7 +259,7 @@ func TestLeaseWithoutAPIServer(t *testing.T) {
 
 func TestIdentity(t *testing.T) {
 	t.Parallel()
-	name := strings.Repeat("a", maxReplica)
+	name := strings.Repeat("a", MaxReplicaName)
 	a, b := newIdentity(name), newIdentity(name)
 	if a == b || len(a) != 63 || nameOf(a) != name || nameOf("gw-1") != "gw-1" {
 		t.Errorf("identities %s and %s", a, b)

@@ -4,7 +4,6 @@
 package replica
 
 import (
-	"errors"
 	"net/http"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -30,16 +29,9 @@ func (r *Replica) AdminHandler() http.Handler {
 	return mux
 }
 
-var errNoDevices = errors.New("the Devices have not been read yet: apply deploy/picolet.dev_devices.yaml and deploy/enrolment.yaml if they are missing")
-
 func (r *Replica) knowsDevices() error {
 	if !r.links.Load() {
 		return nil
 	}
-	select {
-	case <-r.enrolment.Ready():
-		return nil
-	default:
-		return errNoDevices
-	}
+	return r.enrolment.Check()
 }

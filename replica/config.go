@@ -24,9 +24,14 @@ type Config struct {
 	// deploy/kubelet-port.yaml. Required.
 	Kubernetes *rest.Config
 
-	// Name is that of this replica, a DNS label which no other one of the namespace
-	// has, such as the name of its pod. Required.
+	// Name is that of this replica, a DNS label of at most 57 bytes which no other
+	// one of the namespace has, such as the name of its pod. Required.
 	Name string
+
+	// Exclusive says that no other process of this Name can be alive. Otherwise one
+	// that starts after another crashed waits 15 s until that is certain. Optional
+	// [false].
+	Exclusive bool
 
 	// Namespace holds the gateway's key, join tokens and the replicas' Leases.
 	// Optional [picolet-system].

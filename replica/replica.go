@@ -102,7 +102,7 @@ func (r *Replica) newGateway() (_ *gateway.Gateway, err error) {
 func (r *Replica) newEnrolment() (*enrolment.Enrolment, error) {
 	c := r.config
 	return enrolment.New(enrolment.Config{
-		Kubernetes: c.Kubernetes, Replica: c.Name, Namespace: c.Namespace, NodeNames: c.NodeNames,
+		Kubernetes: c.Kubernetes, Replica: c.Name, Exclusive: c.Exclusive, Namespace: c.Namespace, NodeNames: c.NodeNames,
 		Nodes: nodes{r.asNode}, Metrics: r.registry, Logger: c.Logger,
 	})
 }

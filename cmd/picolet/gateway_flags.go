@@ -131,8 +131,8 @@ func replicaName(name string) (string, error) {
 		host, _, _ = strings.Cut(host, ".")
 		name = strings.ToLower(host)
 	}
-	if wrong := validation.IsDNS1123Label(name); len(wrong) > 0 {
-		return "", usagef("--name %q: must be a DNS label, as gateway-1", name)
+	if wrong := validation.IsDNS1123Label(name); len(wrong) > 0 || len(name) > enrolment.MaxReplicaName {
+		return "", usagef("--name %q: must be a DNS label of at most %d bytes, for example gateway-1", name, enrolment.MaxReplicaName)
 	}
 	return name, nil
 }

@@ -34,7 +34,7 @@ func (u *up) makeGateway(ctx context.Context, identity *rest.Config) (*replica.R
 		return nil, noise.PublicKey{}, err
 	}
 	r, err := replica.New(replica.Config{
-		Kubernetes: identity, Name: "up", Addresses: []netip.Addr{address}, ListenHost: address.String(), Logger: u.log,
+		Kubernetes: identity, Name: "up", Exclusive: true /* its state is locked */, Addresses: []netip.Addr{address}, ListenHost: address.String(), Logger: u.log,
 	})
 	if err != nil {
 		return nil, noise.PublicKey{}, err
