@@ -96,7 +96,7 @@ func (e *Enrolment) admissible(ctx context.Context, d *v1alpha1.Device, hello He
 	if key, err := d.Key(); err != nil || key != hello.Key {
 		return refuse(KeyMismatch, d.Name, "device %s holds another key than the board: kubectl delete device %[1]s", d.Name)
 	}
-	if r := e.judge(ctx, d); r != nil {
+	if r := verdict(d, e.view.ofNode(d.Spec.NodeName)); r != nil {
 		return r
 	}
 	if hello.NodeName != d.Spec.NodeName {
@@ -105,7 +105,7 @@ func (e *Enrolment) admissible(ctx context.Context, d *v1alpha1.Device, hello He
 	if connected(d) && d.Status.Gateway != e.identity && !e.gone(ctx, d.Status.Gateway) {
 		return keyInUse(d)
 	}
-	return nil
+	return e.judgeNode(ctx, d) // each time: a machine may have registered since
 }
 
 // reload asks the API server for the newest version of d.

@@ -4,6 +4,7 @@
 package enrolment
 
 import (
+	"context"
 	"strings"
 	"sync"
 	"testing"
@@ -144,6 +145,46 @@ func TestNodeThatIsNoBoard(t *testing.T) {
 	g.clock.advance(time.Minute) // past the limits
 	eventually(t, "the name is free", func() bool { _, err := g.decide(t, h); return err == nil })
 	p.has(t, name, v1alpha1.Enrolled, metav1.ConditionTrue, Approved)
+}
+
+// TestMachineRegistersUnderABoardsName: a linked board is cut off as soon as its Node
+// is seen to be a machine's, and one that is enrolled gets no link.
+func TestMachineRegistersUnderABoardsName(t *testing.T) {
+	t.Parallel()
+	p := livePlane(t)
+	g := p.gate(t, nil)
+	nodes := p.client.CoreV1().Nodes()
+	h := newHello(t)
+	name := p.approved(t, g, h)
+	p.has(t, name, v1alpha1.Enrolled, metav1.ConditionTrue, Approved)
+	hold := g.admitted(t, h)
+	hold.SawRuntime("picolet://v1")
+	if _, err := nodes.Create(t.Context(), &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: h.NodeName}}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	hold.SawRuntime("")
+	if err := hold.Context().Err(); err != nil {
+		t.Fatalf("cut off without a reason: %v", context.Cause(hold.Context()))
+	}
+	p.kubectl(t, "patch", "node", h.NodeName, "--subresource=status", "--type=merge", "--patch", `{"status":{"nodeInfo":{"containerRuntimeVersion":"containerd://2.1.0"}}}`)
+	hold.SawRuntime("containerd://2.1.0")
+	cutOff(t, hold, NodeNotABoard)
+	said := p.has(t, name, v1alpha1.Enrolled, metav1.ConditionFalse, NodeNotABoard)
+	if !strings.Contains(said, "node "+h.NodeName+" is another machine") {
+		t.Errorf("condition says %q", said)
+	}
+	p.event(t, name, NodeNotABoard, "kubectl pico approve "+name)
+	g.refused(t, h, NodeNotABoard)
+
+	other := newHello(t)
+	otherName := p.approved(t, g, other)
+	p.has(t, otherName, v1alpha1.Enrolled, metav1.ConditionTrue, Approved)
+	if _, err := nodes.Create(t.Context(), &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: other.NodeName}}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	p.kubectl(t, "patch", "node", other.NodeName, "--subresource=status", "--type=merge", "--patch", `{"status":{"nodeInfo":{"containerRuntimeVersion":"containerd://2.1.0"}}}`)
+	g.refused(t, other, NodeNotABoard)
+	p.has(t, otherName, v1alpha1.Enrolled, metav1.ConditionFalse, NodeNotABoard)
 }
 
 func TestSecondBoardWithTheSameKey(t *testing.T) {

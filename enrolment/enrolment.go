@@ -45,6 +45,7 @@ type Enrolment struct {
 
 	view     *view
 	holds    holds
+	foreign  names // of Devices whose nodes were seen to be no boards
 	identity string      // of this process, among those of gateways
 	leased   atomic.Bool // this gateway has its Lease
 

@@ -127,18 +127,23 @@ func takenOver(d *v1alpha1.Device) *Refusal {
 	return refuse(TakenOver, d.Name, "the board of device %s has come by another connection: if there are two, kubectl pico revoke %[1]s", d.Name)
 }
 
-// letGo ends a Hold without reproach.
+// letGo ends a Hold normally.
 func (e *Enrolment) letGo(h *Hold) {
+	if e.drop(h, context.Canceled) {
+		e.queue.Add(h.device)
+	}
+}
+
+// drop ends a Hold, and reports whether it was held until now.
+func (e *Enrolment) drop(h *Hold, cause error) bool {
 	e.holds.mu.Lock()
 	held := e.holds.byName[h.device] == h
 	if held {
 		delete(e.holds.byName, h.device)
 	}
 	e.holds.mu.Unlock()
-	h.cancel(context.Canceled)
-	if held {
-		e.queue.Add(h.device)
-	}
+	h.cancel(cause)
+	return held
 }
 
 // cut ends the Hold on a Device, if there is one that is older than d, for what is

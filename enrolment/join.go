@@ -60,6 +60,9 @@ func (e *Enrolment) join(ctx context.Context, d *v1alpha1.Device, hello Hello, t
 			return d, nil
 		}
 		wanted := approvedBy(d, hello, t)
+		if !e.mayTake(wanted.Spec.NodeName) {
+			return d, e.nameRefused(d.Name, wanted.Spec.NodeName)
+		}
 		if r := e.judge(ctx, wanted); r != nil {
 			return d, r
 		}

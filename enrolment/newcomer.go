@@ -22,7 +22,7 @@ const discoveredLabel = "picolet.dev/discovered"
 // token does not count as a stranger: the token's uses are its bound.
 func (e *Enrolment) newcomer(ctx context.Context, hello Hello) (*v1alpha1.Device, *Refusal) {
 	if !e.mayTake(hello.NodeName) {
-		return nil, refuse(NodeNameRefused, "", "node name %s is none that boards may take here, %s: provision the board again", hello.NodeName, strings.Join(e.config.NodeNames, " "))
+		return nil, e.nameRefused("", hello.NodeName)
 	}
 	invited := false
 	var token *joinToken
@@ -45,6 +45,10 @@ func (e *Enrolment) newcomer(ctx context.Context, hello Hello) (*v1alpha1.Device
 		return e.join(ctx, d, hello, token)
 	}
 	return d, why
+}
+
+func (e *Enrolment) nameRefused(device, node string) *Refusal {
+	return refuse(NodeNameRefused, device, "node name %s is none that boards may take here, %s: provision the board again", node, strings.Join(e.config.NodeNames, " "))
 }
 
 func (e *Enrolment) mayTake(node string) bool {

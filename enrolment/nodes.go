@@ -10,6 +10,8 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	coreclient "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 )
 
@@ -33,4 +35,25 @@ func (a asNodes) Node(ctx context.Context, name string) (*corev1.Node, error) {
 		return nil, fmt.Errorf("as %s%s: %w", asNodeUser, name, err)
 	}
 	return node, nil
+}
+
+// nodesPage is how many Nodes FindMachine reads at a time.
+const nodesPage = 500
+
+// FindMachine returns a Node that is not a board's; nil if there is none.
+func FindMachine(ctx context.Context, nodes coreclient.NodeInterface) (*corev1.Node, error) {
+	for o := (metav1.ListOptions{Limit: nodesPage}); ; {
+		list, err := nodes.List(ctx, o)
+		if err != nil {
+			return nil, err
+		}
+		for i := range list.Items {
+			if n := &list.Items[i]; !IsBoard(n) {
+				return n, nil
+			}
+		}
+		if o.Continue = list.Continue; o.Continue == "" {
+			return nil, nil
+		}
+	}
 }

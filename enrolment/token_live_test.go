@@ -260,3 +260,22 @@ func (p *plane) namespace(t testing.TB) string {
 	}
 	return ns.Name
 }
+
+// TestTokenIsBoundByTheGatewaysNodeNames: one without names of its own gives no name
+// that the gateway's do not allow, to a board that waits under another neither.
+func TestTokenIsBoundByTheGatewaysNodeNames(t *testing.T) {
+	t.Parallel()
+	p := livePlane(t)
+	g := p.gate(t, func(c *Config) { c.NodeNames = []string{"pico-*"} })
+	h := newHello(t)
+	g.refused(t, h, Pending)
+	h.JoinToken = p.token(t, JoinToken{Uses: 2})
+	h.NodeName = unique("worker")
+	g.refused(t, h, NodeNameRefused)
+	if d := p.device(t, h.Key.Name()); d.IsApproved() {
+		t.Errorf("approved as %s", d.Spec.NodeName)
+	}
+	stranger := newHello(t)
+	stranger.JoinToken, stranger.NodeName = h.JoinToken, h.NodeName
+	g.refused(t, stranger, NodeNameRefused)
+}

@@ -67,28 +67,44 @@ func enrolled(d *v1alpha1.Device) bool {
 	return d.IsApproved() && c != nil && c.Status == metav1.ConditionTrue && c.ObservedGeneration == d.Generation
 }
 
-// judge is verdict, with a look at the node if that was not done before. Any
-// refusal that is Unavailable says nothing about the Device.
+// judge is verdict, with a look at the node if that was not done before, or found
+// another machine's. Any refusal that is Unavailable says nothing about the Device.
 func (e *Enrolment) judge(ctx context.Context, d *v1alpha1.Device) *Refusal {
 	if r := verdict(d, e.view.ofNode(d.Spec.NodeName)); r != nil {
 		return r
 	}
-	if enrolled(d) {
+	if enrolled(d) && !e.foreign.has(d.Name) {
 		return nil
 	}
+	return e.judgeNode(ctx, d)
+}
+
+// judgeNode looks whether the node is a board's.
+func (e *Enrolment) judgeNode(ctx context.Context, d *v1alpha1.Device) *Refusal {
 	node, err := e.config.Nodes.Node(ctx, d.Spec.NodeName)
 	switch {
 	case err != nil:
 		return unavailable(d.Name, fmt.Errorf("reading node %s: %w", d.Spec.NodeName, err))
 	case node != nil && !IsBoard(node):
-		return refuse(NodeNotABoard, d.Name, "node %s is there and is no board: kubectl pico approve %s --node-name NAME", d.Spec.NodeName, d.Name)
+		if e.foreign.add(d.Name) {
+			e.queue.Add(d.Name)
+		}
+		return notABoard(d.Name, d.Spec.NodeName)
 	}
+	e.foreign.remove(d.Name)
 	return nil
 }
 
-// IsBoard tells whether a Node is, or may become, a board: it says so itself, or
+func notABoard(device, node string) *Refusal {
+	return refuse(NodeNotABoard, device, "node %s is another machine and not a board: kubectl pico approve %s --node-name NAME", node, device)
+}
+
+// IsBoard reports whether a Node is, or may become, a board: it says so itself, or
 // no kubelet has reported for it yet.
 func IsBoard(node *corev1.Node) bool {
-	runtime := node.Status.NodeInfo.ContainerRuntimeVersion
-	return runtime == "" || strings.HasPrefix(runtime, runtimePrefix)
+	return isBoardRuntime(node.Status.NodeInfo.ContainerRuntimeVersion)
+}
+
+func isBoardRuntime(version string) bool {
+	return version == "" || strings.HasPrefix(version, runtimePrefix)
 }

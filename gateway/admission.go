@@ -42,6 +42,9 @@ type Admitted struct {
 	// Heard is told that bytes of the board have come. It must return at once.
 	// Optional.
 	Heard func()
+	// Runtime is told the container runtime version that the API server shows of the
+	// Node, now and then while the board renews its Lease. Optional.
+	Runtime func(version string)
 	// Release is told, once, that the link has ended or did not come about.
 	// Required.
 	Release func()

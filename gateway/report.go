@@ -49,6 +49,7 @@ func (g *Gateway) look(ctx context.Context, conn *boardConn, c *call) *look {
 		// (pkg/kubelet/kubelet_node_status.go, tryUpdateNodeStatus).
 		a, err := g.upstream.do(ctx, request{method: http.MethodGet, path: "/api/v1/nodes/" + c.node, query: "resourceVersion=0", node: c.node})
 		if err == nil {
+			conn.sawNode(a)
 			l.answer <- a
 		}
 	}()

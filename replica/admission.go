@@ -41,7 +41,7 @@ func (a admission) Admit(ctx context.Context, n gateway.Newcomer) (gateway.Admit
 		context.AfterFunc(hold.Context(), func() { a.dropCredentials(hold) })
 	}
 	return gateway.Admitted{
-		Node: node.Name, Context: hold.Context(), Heard: hold.Heard, Release: hold.Release, Reason: endReason, Part: part,
+		Node: node.Name, Context: hold.Context(), Heard: hold.Heard, Runtime: hold.SawRuntime, Release: hold.Release, Reason: endReason, Part: part,
 		Device: hold.Device(), ConfigMaps: configMaps(node.ConfigMaps),
 	}, nil
 }

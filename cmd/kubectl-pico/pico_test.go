@@ -221,6 +221,14 @@ func (l *live) nodes(t *testing.T) {
 	if v := l.approved(t, d.Name); v != nil {
 		t.Errorf("approved: %v", *v)
 	}
+	if code, out, err := l.pico(t, "token", "create"); code != exitUsage || out != "" || !strings.Contains(err, "node worker-1 of this cluster is not a board") || !strings.Contains(err, "--node-names PATTERN") {
+		t.Errorf("a token for any name: exit code %d, %q, %q", code, out, err)
+	}
+	l.does(t, "token", "create", "--node-names", "pico-*")
+	if err := l.client.CoreV1().Nodes().Delete(t.Context(), "worker-1", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	l.does(t, "token", "create")
 }
 
 func (l *live) list(t *testing.T) {

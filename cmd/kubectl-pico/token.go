@@ -4,6 +4,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -38,7 +39,8 @@ func newTokenCreateCommand(a *access) *cobra.Command {
 		Use:   "create",
 		Short: "Make a join token and print it",
 		Long: `Make a join token and print it, once: the cluster keeps its hash only. Give it to
-boards by --join-token-file of "picolet provision" or "picolet node".`,
+boards by --join-token-file of "picolet provision" or "picolet node". A board that
+has it can take any of its node names, so name no machine's.`,
 		Example: `  kubectl pico token create --uses 10 --ttl 24h --node-names 'pico-*'`,
 		Args:    noNames,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -50,20 +52,25 @@ boards by --join-token-file of "picolet provision" or "picolet node".`,
 			if err != nil {
 				return usagef("%v", err)
 			}
-			return a.createToken(c, secret, token)
+			return a.createToken(c, secret, token, t.NodeNames == "")
 		},
 	}
 	c.Flags().IntVar(&t.Uses, "uses", 1, "`NUMBER` of boards that it lets in")
 	c.Flags().DurationVar(&ttl, "ttl", 24*time.Hour, "`TIME` that it lasts")
-	c.Flags().StringVar(&t.NodeNames, "node-names", "", "`PATTERN` of the node names that it is for (default: any)")
+	c.Flags().StringVar(&t.NodeNames, "node-names", "", "`PATTERN` of the node names that it is for; required where the cluster has other nodes (default: what the gateway's --node-names allow)")
 	c.Flags().StringToStringVar(&t.Labels, "labels", nil, "`LABELS` of the nodes, as site=north,row=3")
 	return c
 }
 
-func (a *access) createToken(c *cobra.Command, secret *corev1.Secret, token string) error {
+func (a *access) createToken(c *cobra.Command, secret *corev1.Secret, token string, anyName bool) error {
 	cl, err := a.open()
 	if err != nil {
 		return err
+	}
+	if anyName {
+		if err := cl.refuseAnyName(c.Context()); err != nil {
+			return err
+		}
 	}
 	_, err = cl.client.CoreV1().Secrets(cl.namespace).Create(c.Context(), secret, metav1.CreateOptions{FieldManager: "kubectl-pico"})
 	if apierrors.IsNotFound(err) {
@@ -74,6 +81,22 @@ func (a *access) createToken(c *cobra.Command, secret *corev1.Secret, token stri
 	}
 	_, err = fmt.Fprintln(c.OutOrStdout(), token)
 	return err
+}
+
+// refuseAnyName refuses a token for any node name where one could be that of a
+// machine that has yet to register. Who may not list nodes relies on the gateway's
+// own patterns.
+func (cl *cluster) refuseAnyName(ctx context.Context) error {
+	machine, err := enrolment.FindMachine(ctx, cl.client.CoreV1().Nodes())
+	switch {
+	case apierrors.IsForbidden(err):
+		return nil
+	case err != nil:
+		return err
+	case machine != nil:
+		return usagef("node %s of this cluster is not a board, so say which node names the token is for: --node-names PATTERN, for example 'pico-*'", machine.Name)
+	}
+	return nil
 }
 
 func newTokenListCommand(a *access) *cobra.Command {

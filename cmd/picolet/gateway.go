@@ -95,15 +95,19 @@ func gatewayIdentity(kubeconfig string) (*rest.Config, error) {
 	return config, nil
 }
 
-// preflight checks the gateway's rights and says what to do about them.
+// preflight checks the gateway's rights, and that no board can take a machine's
+// name, and says what to do about them.
 func preflight(ctx context.Context, r *replica.Replica, host string) error {
 	err := r.Preflight(ctx)
+	if err == nil {
+		err = r.CheckNodeNames(ctx)
+	}
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, gateway.ErrClusterAdmin):
 		return fmt.Errorf("%w (--allow-cluster-admin)", err)
-	case errors.Is(err, gateway.ErrRightsMissing):
+	case errors.Is(err, gateway.ErrRightsMissing), errors.Is(err, replica.ErrNodeNames):
 		return err
 	}
 	return fmt.Errorf("the API server at %s cannot be asked; check that it runs and that --kubeconfig names it: %w", host, err)

@@ -49,7 +49,7 @@ func (f *gatewayFlags) register(fs *pflag.FlagSet) {
 	fs.StringVar(&f.namespace, "namespace", enrolment.DefaultNamespace, "`NAMESPACE` of the gateway's Secrets and Leases")
 	fs.StringVar(&f.name, "name", "", "`NAME` of this gateway among several, a DNS label (default: $"+podName+", else the host's name)")
 	fs.StringVar(&f.listen, "listen", at("", linkPort), "`ADDRESS` for encrypted links of boards; empty for none")
-	fs.StringSliceVar(&f.nodeNames, "node-names", nil, "`PATTERNS` of node names that boards may take, as pico-*; needed where the cluster has other nodes (default: any)")
+	fs.StringSliceVar(&f.nodeNames, "node-names", nil, "`PATTERNS` of node names that boards may take, for example pico-*; required where the cluster has other nodes (default: any)")
 	fs.StringArrayVar(&f.addresses, "address", nil, "`IP` address at which the API server, metrics-server and Prometheus reach kubelet ports; may be repeated (default: $"+podIP+", else that of this machine towards the API server)")
 	fs.StringVar(&f.kubeletPorts, "kubelet-ports", "20000-29999", "`FIRST-LAST`, the TCP ports of which each node gets one as its kubelet port; empty for none")
 	fs.StringVar(&f.identity, "identity", string(gateway.IdentityAuto), "`HOW` to act for a node: constrained impersonation, plain impersonation, certificates of each node; auto is constrained, but plain where its manifest is applied")
