@@ -107,7 +107,8 @@ func (k *Kubelet) giveUp(now time.Duration) {
 }
 
 // nextOperation is what to ask for now: registration before all else, status
-// before lease, Events last.
+// before lease, Events last. A status that has to wait holds up no lease that
+// is kept already.
 func (k *Kubelet) nextOperation(now time.Duration) operation {
 	r := &k.client.retries
 	if k.registered != done {
@@ -119,13 +120,17 @@ func (k *Kubelet) nextOperation(now time.Duration) operation {
 	switch {
 	case k.statusDue && r[statusReport].ready(now):
 		return patchStatus
-	case !k.statusDue && now >= k.leaseAt && r[leaseRenewal].ready(now):
+	case !k.leaseHeld() && now >= k.leaseAt && r[leaseRenewal].ready(now):
 		return k.lease.operation()
 	case k.events.n > 0 && r[eventReport].ready(now):
 		return createEvent
 	}
 	return noOperation
 }
+
+// leaseHeld reports whether the lease waits for the status: that is so until the
+// first one since the registration has arrived.
+func (k *Kubelet) leaseHeld() bool { return k.statusDue && k.lease == lookLease }
 
 // ask sends the request of op.
 func (k *Kubelet) ask(now time.Duration, op operation) {

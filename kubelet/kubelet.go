@@ -315,8 +315,11 @@ func (k *Kubelet) operationAt() time.Duration {
 		return r[registration].at
 	}
 	t := max(k.leaseAt, r[leaseRenewal].at)
-	if k.statusDue {
+	switch {
+	case k.leaseHeld():
 		t = r[statusReport].at
+	case k.statusDue:
+		t = min(t, r[statusReport].at)
 	}
 	if k.events.n > 0 {
 		t = min(t, r[eventReport].at)
