@@ -431,7 +431,9 @@ func TestStaleVersionsCutNobody(t *testing.T) {
 		"deleted and made again":  {at("11", func(d *v1alpha1.Device) { d.UID = "other" }), Deleted},
 		"labelled":                {at("11", func(d *v1alpha1.Device) { d.Spec.Zone = "b" }), Changed},
 		"room for pods":           {at("11", func(d *v1alpha1.Device) { d.Spec.Pods = 1 }), Changed},
-		"untainted":               {at("11", func(d *v1alpha1.Device) { d.Spec.NoTaint = true }), ""},                        // set once
+		"untainted":               {at("11", func(d *v1alpha1.Device) { d.Spec.NoTaint = true }), ""}, // set once
+		"other ConfigMaps":        {at("11", func(d *v1alpha1.Device) { d.Spec.ConfigMaps = []v1alpha1.ConfigMapReference{} }), Changed},
+		"the same ConfigMaps":     {at("11", func(d *v1alpha1.Device) { d.Spec.ConfigMaps = configMapsOf(d) }), ""},
 		"tainted":                 {at("11", func(d *v1alpha1.Device) { d.Spec.Taints = []v1alpha1.Taint{{Key: "a"}} }), ""}, // set once
 		"resource version beyond": {at("100000000000000000000000000000", pendingThen), Pending},
 	} {

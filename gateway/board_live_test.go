@@ -5,6 +5,7 @@ package gateway
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"net"
 	"net/http"
@@ -12,7 +13,9 @@ import (
 	"reflect"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -122,6 +125,35 @@ func (l *live) part(t *testing.T) {
 	if n := l.nodeNamed(t, "pico-part"); n.Labels["a"] != "gateway" || n.Status.Capacity.Cpu().Value() != 1 {
 		t.Errorf("labels %v, status %+v", n.Labels, n.Status)
 	}
+}
+
+// flooded: of a board that sends Events as fast as it can, the real API server gets
+// its budget and no more, and it keeps the others.
+func (l *live) flooded(t *testing.T) {
+	s, _ := l.link(t, NodePart{})
+	var n atomic.Int64
+	begin := time.Now()
+	codes := flood(t, s, func() string {
+		n := n.Add(1)
+		event := strings.ReplaceAll(eventOf(3<<10-1<<10*int(n%2)), "pico-1.1", fmt.Sprintf("pico-part.%d", n))
+		if n%3 == 0 {
+			event = eventOf(60 << 10) // refused for its size
+		}
+		return strings.ReplaceAll(event, "pico-1", "pico-part")
+	}, 4*time.Second)
+	took := time.Since(begin)
+	list, err := l.client.CoreV1().Events("default").List(t.Context(), metav1.ListOptions{FieldSelector: "reason=Full"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	most := float64(limits[eventRate].burst) + took.Seconds()*float64(limits[eventRate].rate) + 1
+	if stored := len(list.Items); stored == 0 || float64(stored) > most || stored != codes[http.StatusCreated] {
+		t.Errorf("%d Events are stored, want at most %v; codes %v", stored, most, codes)
+	}
+	if codes[http.StatusTooManyRequests] == 0 || codes[http.StatusRequestEntityTooLarge] == 0 {
+		t.Errorf("codes %v", codes)
+	}
+	t.Logf("in %v: codes %v", took, codes)
 }
 
 // olderFirmware: a board without our kubelet becomes a Ready node by the requests

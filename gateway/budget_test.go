@@ -40,7 +40,7 @@ func eventOf(size int) string {
 
 // flood posts Events over five streams of a link until the time is over or the link
 // has ended, and returns how often it got each code.
-func flood(t *testing.T, s *session.Session, event string, d time.Duration) map[int]int {
+func flood(t *testing.T, s *session.Session, event func() string, d time.Duration) map[int]int {
 	t.Helper()
 	var mu sync.Mutex
 	codes := make(map[int]int)
@@ -51,7 +51,7 @@ func flood(t *testing.T, s *session.Session, event string, d time.Duration) map[
 			c := linkClient(s)
 			defer c.CloseIdleConnections()
 			for time.Now().Before(end) && s.Err() == nil {
-				resp, err := c.Post("http://gateway"+eventsPath, jsonType, strings.NewReader(event))
+				resp, err := c.Post("http://gateway"+eventsPath, jsonType, strings.NewReader(event()))
 				if err != nil {
 					return
 				}
@@ -76,7 +76,7 @@ func flood(t *testing.T, s *session.Session, event string, d time.Duration) map[
 func TestEventFlood(t *testing.T) {
 	inLinks(t, func(t *testing.T, h *linkHarness) {
 		s := mustOpen(t, h, 1)
-		codes := flood(t, s, eventOf(1<<10), 4*time.Second)
+		codes := flood(t, s, func() string { return eventOf(1 << 10) }, 4*time.Second)
 		if passed := codes[http.StatusOK]; passed == 0 || passed > 25+4 {
 			t.Errorf("%d Events passed, %d were refused", passed, codes[http.StatusTooManyRequests])
 		}

@@ -101,6 +101,7 @@ func TestLive(t *testing.T) {
 	t.Run("can-i", func(t *testing.T) { l.canI(t) })
 	t.Run("ConfigMap", func(t *testing.T) { l.configMap(t, h) })
 	t.Run("part", func(t *testing.T) { l.part(t) })
+	t.Run("flooded", func(t *testing.T) { l.flooded(t) })
 	t.Run("older firmware", func(t *testing.T) { l.olderFirmware(t) })
 	t.Run("cluster-admin", func(t *testing.T) { l.clusterAdmin(t) })
 	t.Run("API server restart", func(t *testing.T) { l.restart(t, h) })

@@ -310,6 +310,7 @@ type testBoard struct {
 	log      *logs
 	link     linked.Config
 	gateway  atomic.Pointer[string] // address; the board dials whatever is there
+	maps     []kubelet.ObjectName   // that it reads
 	stop     func()
 }
 
@@ -369,7 +370,7 @@ func (b *testBoard) machine(boot int) (fleet.Kubelet, error) {
 	c.Kubelet = new(kubelet.Kubelet)
 	err := c.Kubelet.Configure(kubelet.Config{
 		NodeName: b.name, Host: "gateway", Version: "v1.37.2", Board: b.hardware.Board(),
-		ConfigMaps: []kubelet.ObjectName{}, Seed: 1 + uint64(serial.Add(1)),
+		ConfigMaps: append([]kubelet.ObjectName{}, b.maps...), Seed: 1 + uint64(serial.Add(1)),
 	})
 	if err != nil {
 		return nil, err
