@@ -16,6 +16,7 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	coreclient "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/tools/cache"
@@ -45,7 +46,7 @@ type Enrolment struct {
 
 	view     *view
 	holds    holds
-	foreign  names // of Devices whose nodes were seen to be no boards
+	foreign  names       // of Devices whose nodes were seen to be no boards
 	identity string      // of this process, among those of gateways
 	leased   atomic.Bool // this gateway has its Lease
 
@@ -56,7 +57,8 @@ type Enrolment struct {
 
 	strangers, tokens, contacts, noted, spoken *limiter
 	allTokens                                  *rate.Limiter
-	making                                     atomic.Int64  // pending Devices that are not in view yet
+	evictions                                  *limiter // of Devices whose boards are there
+	places                                     places
 	using                                      chan struct{} // held by who uses a join token up
 }
 
@@ -86,6 +88,7 @@ func New(c Config) (*Enrolment, error) {
 		queue:    workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[string](100*time.Millisecond, time.Minute)),
 		holds:    holds{byName: make(map[string]*Hold)},
 		identity: newIdentity(c.Replica),
+		places:   places{making: make(map[string]int), evicted: make(map[types.UID]struct{})},
 		ready:    make(chan struct{}), using: make(chan struct{}, 1),
 	}
 	e.replicas = newReplicas(e.identity)
@@ -103,7 +106,7 @@ func (e *Enrolment) limits() {
 	clock := func() time.Time { return e.clock.mono() }
 	e.strangers, e.tokens = newLimiter(strangerLimit, clock), newLimiter(tokenLimit, clock)
 	e.contacts, e.noted = newLimiter(contactLimit, clock), newLimiter(notedLimit, clock)
-	e.spoken = newLimiter(spokenLimit, clock)
+	e.spoken, e.evictions = newLimiter(spokenLimit, clock), newLimiter(evictionLimit, clock)
 	e.allTokens = rate.NewLimiter(rate.Every(tokenTotal.every), tokenTotal.burst)
 }
 

@@ -20,6 +20,7 @@ var (
 	tokenTotal    = limit{every: 20 * time.Millisecond, burst: 100} // of all addresses
 	contactLimit  = limit{every: 2 * time.Second, burst: 5}         // of a Device: hellos
 	notedLimit    = limit{every: time.Minute, burst: 1}             // of a Device: refusals written into its status
+	evictionLimit = limit{every: time.Minute, burst: 1}             // of all: pending Devices of boards that are there
 	spokenLimit   = limit{every: loudness, burst: 1}                // of a reason and a Device: log and Event
 )
 

@@ -32,10 +32,10 @@ func (e *Enrolment) newcomer(ctx context.Context, hello Hello) (*v1alpha1.Device
 		invited = why == nil
 	}
 	if !invited {
-		if r := e.room(hello.Address); r != nil {
+		if r := e.room(ctx, hello.Address); r != nil {
 			return nil, r
 		}
-		defer e.making.Add(-1)
+		defer e.leave(network(hello.Address))
 	}
 	d, r := e.create(ctx, hello)
 	if r != nil {
@@ -60,24 +60,13 @@ func (e *Enrolment) mayTake(node string) bool {
 	return len(e.config.NodeNames) == 0
 }
 
-// room reserves a place for one more pending Device, to be given back when the
-// Device is in view.
-func (e *Enrolment) room(addr string) *Refusal {
-	if !e.strangers.allow(subnet(addr)) {
-		return refuse(RateLimited, "", "too many unknown boards from %s: wait a minute, or give boards a join token", subnet(addr))
-	}
-	making := int(e.making.Add(1))
-	if len(e.view.pending())+making > e.config.MaxPending {
-		e.making.Add(-1)
-		return refuse(TooManyPending, "", "%d devices wait for approval, and no more may: kubectl pico list --pending, then approve or deny", e.config.MaxPending)
-	}
-	return nil
-}
-
 func (e *Enrolment) create(ctx context.Context, hello Hello) (*v1alpha1.Device, *Refusal) {
 	d, err := e.devices.Create(ctx, &v1alpha1.Device{
-		ObjectMeta: metav1.ObjectMeta{Name: hello.Key.Name(), Labels: map[string]string{discoveredLabel: "true"}},
-		Spec:       v1alpha1.DeviceSpec{PublicKey: hello.Key.String(), NodeName: hello.NodeName},
+		ObjectMeta: metav1.ObjectMeta{
+			Name: hello.Key.Name(), Labels: map[string]string{discoveredLabel: "true"},
+			Annotations: map[string]string{networkAnnotation: network(hello.Address)},
+		},
+		Spec: v1alpha1.DeviceSpec{PublicKey: hello.Key.String(), NodeName: hello.NodeName},
 	}, metav1.CreateOptions{FieldManager: e.manager})
 	if apierrors.IsAlreadyExists(err) { // by another gateway
 		d, err = e.devices.Get(ctx, hello.Key.Name(), metav1.GetOptions{})
@@ -89,7 +78,7 @@ func (e *Enrolment) create(ctx context.Context, hello Hello) (*v1alpha1.Device, 
 	return d, nil
 }
 
-// untouched tells whether a gateway made the Device and nobody changed it since.
+// untouched reports whether a gateway made the Device and nobody changed it since.
 func untouched(d *v1alpha1.Device) bool {
-	return d.IsPending() && d.Labels[discoveredLabel] == "true" && d.Generation == 1
+	return d.IsPending() && discovered(d) && d.Generation == 1
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
@@ -65,10 +66,9 @@ func (e *Enrolment) reconcile(ctx context.Context, name string) (again time.Dura
 	if r != nil {
 		e.cut(d, func(*Hold) *Refusal { return r })
 	}
-	if over, left := e.overdue(d); over {
+	over, again := e.overdue(d)
+	if over {
 		return 0, e.forget(ctx, d)
-	} else if left > 0 {
-		return left, nil
 	}
 	if r != nil && r.Reason == NodeNotABoard {
 		again = nodeInterval
@@ -129,26 +129,32 @@ func (e *Enrolment) contactOf(d *v1alpha1.Device, gone func() bool) (contact, bo
 	return contact{}, false
 }
 
-// overdue tells whether a pending Device has had its time, and how much is left.
+// deniedLifetime is after how long without contact a Device is deleted that a gateway
+// made, and an administrator denied. If its board comes again, it waits again.
+const deniedLifetime = 30 * 24 * time.Hour
+
+// overdue reports whether a Device that a gateway made has had its time, and how much
+// is left; 0 if it stays.
 func (e *Enrolment) overdue(d *v1alpha1.Device) (over bool, left time.Duration) {
-	if !untouched(d) {
+	lifetime := e.config.PendingLifetime
+	switch c := meta.FindStatusCondition(d.Status.Conditions, v1alpha1.Enrolled); {
+	case untouched(d):
+	case discovered(d) && !d.IsPending() && !d.IsApproved() && c != nil && c.Reason == string(Denied):
+		lifetime = deniedLifetime
+	default:
 		return false, 0
 	}
-	last := d.CreationTimestamp.Time
-	if c := d.Status.LastContact; c != nil && c.After(last) {
-		last = c.Time
-	}
-	left = e.config.PendingLifetime - e.clock.now().Sub(last)
+	left = lifetime - e.clock.now().Sub(lastContact(d))
 	return left <= 0, left
 }
 
-// forget deletes a pending Device that nobody changed or came for.
+// forget deletes a Device that a gateway made, and whose board has not come for long.
 func (e *Enrolment) forget(ctx context.Context, d *v1alpha1.Device) error {
 	err := e.devices.Delete(ctx, d.Name, metav1.DeleteOptions{
 		Preconditions: &metav1.Preconditions{UID: ptr.To(d.UID), ResourceVersion: ptr.To(d.ResourceVersion)},
 	})
 	if err == nil {
-		e.log.Info("Pending device deleted: its board did not come again", "device", d.Name, "node", d.Spec.NodeName, "addr", d.Status.Address)
+		e.log.Info("Device deleted: its board was never let in, and has not come for long", "device", d.Name, "node", d.Spec.NodeName, "addr", d.Status.Address)
 	}
 	return err
 }

@@ -78,6 +78,7 @@ func misnamed(d *v1alpha1.Device, called string) *Refusal {
 func (e *Enrolment) removed(d *v1alpha1.Device) {
 	e.view.gone(d.Name)
 	e.foreign.remove(d.Name)
+	e.places.returned(d)
 	h, r := e.findDeleted(d)
 	if r != nil {
 		h.cancel(r)
