@@ -183,6 +183,7 @@ type audited struct {
 	Stage, RequestURI, Verb string
 	User                    struct{ Username string }
 	ImpersonatedUser        *struct{ Username string }
+	RequestObject           json.RawMessage
 }
 
 func (e *audited) String() string {

@@ -57,7 +57,7 @@ func TestPicoWJoinsTheCluster(t *testing.T) {
 	t.Run("has the labels of the reference", func(t *testing.T) { checkLabels(t, &n, "rp2040") })
 	t.Run("has the resources of a Pico W", func(t *testing.T) { checkResources(t, &n) })
 	t.Run("has five conditions", func(t *testing.T) { checkConditions(t, &n) })
-	t.Run("can be reached", func(t *testing.T) { checkAddresses(t, &n, addr.String()+":10250") })
+	t.Run("can be reached", func(t *testing.T) { checkAddresses(t, &n, "127.0.0.1:10250") })
 	t.Run("has all of nodeInfo", func(t *testing.T) { checkNodeInfo(t, text, facts, kubelet.OldestVersion) })
 	t.Run("is the board in the emulator", func(t *testing.T) { checkPicoFacts(t, facts) })
 	t.Run("is tainted", func(t *testing.T) {

@@ -38,11 +38,16 @@ const gracePeriod = 50 * time.Second
 const namespace = "e2e"
 
 // auditPolicy has every request logged once, when it is answered or, a watch,
-// begun.
+// begun; with its body where a gateway writes for a node.
 const auditPolicy = `apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]
-rules: [{level: Metadata}]
+rules:
+- level: Request
+  users: [` + gatewayUser + `]
+  verbs: [create, update, patch]
+  resources: [{resources: [nodes, nodes/status, events]}, {group: coordination.k8s.io, resources: [leases]}]
+- level: Metadata
 `
 
 // plane is a control plane, with the rights of its administrator.

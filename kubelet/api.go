@@ -87,7 +87,7 @@ type Config struct {
 	Labels       []Label // Optional [none]: at most MaxLabels more
 	CPU          string  // Optional ["1"]: capacity, a Kubernetes quantity
 	Memory       string  // Optional ["256Ki"]: capacity
-	NoTaint      bool    // Optional [false]: register without the taint that keeps pods away
+	NoTaint      bool    // Optional [false]: register without the taint that keeps pods away; a gateway puts it in all the same
 
 	Address string // Optional [left out]: status.addresses InternalIP; see SetAddress
 	Port    int    // Optional [10250]: status.daemonEndpoints.kubeletEndpoint.Port

@@ -57,6 +57,9 @@ type Config struct {
 	// Name a pattern here where the cluster has other nodes too. Optional [any].
 	NodeNames []string
 
+	// Nodes holds for the nodes of all boards. Optional [a board's word, and no zone].
+	Nodes gateway.NodeSettings
+
 	// AllowClusterAdmin lets the gateway run with rights that it should not have.
 	// Optional [false].
 	AllowClusterAdmin bool

@@ -84,7 +84,7 @@ func ownConfig(c *rest.Config) *rest.Config {
 func (r *Replica) newGateway() (_ *gateway.Gateway, err error) {
 	c := r.config
 	g := gateway.Config{
-		Kubernetes: c.Kubernetes, NodeNames: c.NodeNames, AllowClusterAdmin: c.AllowClusterAdmin,
+		Kubernetes: c.Kubernetes, NodeNames: c.NodeNames, AllowClusterAdmin: c.AllowClusterAdmin, Nodes: c.Nodes,
 		Identity: c.Identity, InsecureBoards: c.InsecureBoards, Logger: c.Logger,
 	}
 	if c.Identity == gateway.IdentityCertificates {

@@ -42,7 +42,7 @@ type Settings struct {
 
 	Labels     []kubelet.Label      // Optional [none]: at most kubelet.MaxLabels
 	ConfigMaps []kubelet.ObjectName // Optional [the kubelet's]: at most kubelet.MaxConfigMaps
-	NoTaint    bool                 // Optional [false]: register without the taint that keeps pods away
+	NoTaint    bool                 // Optional [false]: register without the taint that keeps pods away; a gateway puts it in all the same
 
 	NodeStatusUpdateFrequency time.Duration // Optional [the kubelet's]
 	NodeStatusReportFrequency time.Duration // Optional [the kubelet's]

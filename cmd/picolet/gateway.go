@@ -130,9 +130,18 @@ func tellBoards(ctx context.Context, r *replica.Replica, d *doors, c replica.Con
 	log.Info("Boards are provisioned with the gateway's public key", "publicKey", publicKeyText(key),
 		"command", fmt.Sprintf("picolet provision --gateway-key %s --gateway HOST:%d", publicKeyText(key), port))
 	if len(c.Addresses) > 0 {
-		log.Info("The API server reaches kubelet ports here", "addresses", c.Addresses, "first", c.FirstPort, "last", c.LastPort)
+		log.Info("The API server reaches kubelet ports here", "addresses", c.Addresses, "first", c.FirstPort, "last", c.LastPort, "hint", addressHint(&c.Nodes))
 	}
 	return nil
+}
+
+// addressHint says what to do where kubectl logs fails with "no such host". Which
+// address an API server prefers is not to be had from it.
+func addressHint(nodes *gateway.NodeSettings) string {
+	if nodes.NoHostnameAddress {
+		return "nodes report an address of type InternalIP alone"
+	}
+	return "an API server that looks up node names prefers Hostname: give it --kubelet-preferred-address-types=InternalIP,ExternalIP,Hostname, or the gateway --no-hostname-address"
 }
 
 // doors are where a gateway listens. Each but admin may be nil.

@@ -39,6 +39,7 @@ type gatewayFlags struct {
 	kubeletPorts                  string
 	identity                      string
 	nodeNames                     []string
+	nodes                         gateway.NodeSettings
 	allowClusterAdmin             bool
 	log                           *logFlag
 }
@@ -50,6 +51,10 @@ func (f *gatewayFlags) register(fs *pflag.FlagSet) {
 	fs.StringVar(&f.name, "name", "", "`NAME` of this gateway among several, a DNS label (default: $"+podName+", else the host's name)")
 	fs.StringVar(&f.listen, "listen", at("", linkPort), "`ADDRESS` for encrypted links of boards; empty for none")
 	fs.StringSliceVar(&f.nodeNames, "node-names", nil, "`PATTERNS` of node names that boards may take, for example pico-*; required where the cluster has other nodes (default: any)")
+	fs.StringVar(&f.nodes.OS, "node-os", "", "`VALUE` of label kubernetes.io/os of all boards' nodes, for example picolet, which keeps DaemonSets for linux off them (default: what each board says)")
+	fs.StringVar(&f.nodes.Zone, "node-zone", "", "`VALUE` of label topology.kubernetes.io/zone of boards' nodes whose Device names none (default: no zone)")
+	fs.BoolVar(&f.nodes.NoHostnameLabel, "no-hostname-label", false, "leave out label kubernetes.io/hostname of boards' nodes, so that they are no domain of topology spread")
+	fs.BoolVar(&f.nodes.NoHostnameAddress, "no-hostname-address", false, "leave out the address of type Hostname of boards' nodes; needed where the API server prefers it (--kubelet-preferred-address-types)")
 	fs.StringArrayVar(&f.addresses, "address", nil, "`IP` address at which the API server, metrics-server and Prometheus reach kubelet ports; may be repeated (default: $"+podIP+", else that of this machine towards the API server)")
 	fs.StringVar(&f.kubeletPorts, "kubelet-ports", "20000-29999", "`FIRST-LAST`, the TCP ports of which each node gets one as its kubelet port; empty for none")
 	fs.StringVar(&f.identity, "identity", string(gateway.IdentityAuto), "`HOW` to act for a node: constrained impersonation, plain impersonation, certificates of each node; auto is constrained, but plain where its manifest is applied")
@@ -68,6 +73,8 @@ func (f *gatewayFlags) check() error {
 		return usagef("--insecure-board goes with --insecure-listen")
 	case len(f.addresses) > 0 && (f.listen == "" || f.kubeletPorts == ""):
 		return usagef("--address is for kubelet ports, which need --listen and --kubelet-ports")
+	case f.nodes.Validate() != nil:
+		return usagef("--node-os or --node-zone: %v", f.nodes.Validate())
 	case f.admin == "":
 		return usagef("--admin-listen is empty: give an address, as %s", at(loopback, adminPort))
 	case !slices.Contains(identities, gateway.IdentityMode(f.identity)):
@@ -80,7 +87,7 @@ func (f *gatewayFlags) check() error {
 func (f *gatewayFlags) config(kubernetes *rest.Config) (c replica.Config, err error) {
 	c = replica.Config{
 		Kubernetes: kubernetes, Namespace: f.namespace, NodeNames: f.nodeNames, AllowClusterAdmin: f.allowClusterAdmin,
-		Identity: gateway.IdentityMode(f.identity), NoLinks: f.listen == "",
+		Identity: gateway.IdentityMode(f.identity), Nodes: f.nodes, NoLinks: f.listen == "",
 	}
 	if c.Name, err = replicaName(f.name); err != nil {
 		return c, err

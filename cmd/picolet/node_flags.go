@@ -56,7 +56,7 @@ func (f *nodeFlags) register(fs *pflag.FlagSet) {
 	fs.StringVar(&f.board, "board", "linux", "`BOARD`: linux is this machine, virtual a Raspberry Pi Pico W in memory")
 	fs.StringVar(&f.gpioChip, "gpiochip", "", "GPIO `DEVICE` whose lines are the node's pins, as /dev/gpiochip0 (default: no pins)")
 	fs.StringVar(&f.dir, "dir", "", "`DIRECTORY` for the last good configuration (default: below ~/.local/state/picolet)")
-	fs.StringToStringVar(&f.labels, "labels", nil, "more labels of the node, as `KEY=VALUE,…`")
+	fs.StringToStringVar(&f.labels, "labels", nil, "more labels of the node, as `KEY=VALUE,…`; a gateway leaves them out: there the Device's labels count")
 	fs.StringVar(&f.os, "os", "", "`VALUE` of label kubernetes.io/os (default: linux)")
 	fs.StringVar(&f.arch, "arch", "", "`VALUE` of label kubernetes.io/arch (default: that of the machine, arm for a virtual board)")
 	fs.StringVar(&f.instanceType, "instance-type", "", "`VALUE` of label node.kubernetes.io/instance-type (default: linux, or rp2040-pico)")
