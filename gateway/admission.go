@@ -24,9 +24,25 @@ type Newcomer struct {
 type Admission interface {
 	// Admit decides on a board. The text of an error is told to the board: up to
 	// noise.MaxRefusal bytes of printable ASCII that say what an administrator
-	// can do. One that is [ErrTold] is not logged again. ctx ends with the
-	// handshake's time. It is called by several goroutines.
+	// can do. One that is [ErrTold] is not logged again, and one that is a [Retry]
+	// says when the board shall try again. ctx ends with the handshake's time. It
+	// is called by several goroutines.
 	Admit(ctx context.Context, n Newcomer) (Admitted, error)
+}
+
+// A Retry is an error of Admit that goes away by itself.
+type Retry interface {
+	error
+	// RetryAfter is how long the board shall wait before it dials again: up to
+	// noise.MaxDelay, in whole seconds; 0 to leave that to the board.
+	RetryAfter() time.Duration
+}
+
+func retryDelay(err error) time.Duration {
+	if r, ok := errors.AsType[Retry](err); ok {
+		return r.RetryAfter()
+	}
+	return 0
 }
 
 // ErrTold is what an error of Admit is, by [errors.Is], that Admission has logged.

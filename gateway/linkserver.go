@@ -161,11 +161,11 @@ func (s *linkServer) shake(ctx context.Context, c *linkConn) (*boardLink, error)
 	c.shaking.Store(true)
 	var refused error
 	var err error
-	l.session, err = session.Accept(ctx, c, session.Gateway{Key: s.config.Key, Compute: s.places.acquire, Admit: func(ctx context.Context, p session.Peer) string {
+	l.session, err = session.Accept(ctx, c, session.Gateway{Key: s.config.Key, Compute: s.places.acquire, Admit: func(ctx context.Context, p session.Peer) (string, time.Duration) {
 		if refused = s.admit(ctx, l, p); refused != nil {
-			return refused.Error()
+			return refused.Error(), retryDelay(refused)
 		}
-		return ""
+		return "", 0
 	}})
 	switch {
 	case refused != nil:

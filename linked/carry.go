@@ -98,9 +98,7 @@ func (l *Kubelet) open(now time.Duration) bool {
 		}
 		switch {
 		case l.phase == off && l.resetting:
-		case l.phase == off && now < l.pause.until:
-			l.closed(now, s, errPause)
-			return true
+		case l.phase == off && now < l.pause.until: // Output.Wake is when it ends
 		case l.phase == off:
 			l.phase = dialing
 			l.out.Dial |= 1 << carrier
@@ -207,16 +205,17 @@ func (l *Kubelet) carriedBy(at noise.Stream) (s kubelet.Stream, ok bool) {
 	return 0, false
 }
 
-// ended ends all streams with the link, and lets its last words be sent.
+// ended ends all streams with the link, and lets its last words be sent. Streams that
+// are wanted stay so: when the link is tried again, its pause alone says.
 func (l *Kubelet) ended(now time.Duration) {
 	why := l.link.Err()
 	l.tell(now, why)
 	l.keys.ended(l.up, why)
 	l.up = false
-	l.pause.fail(now, why, l.config.Random)
+	l.pause.fail(now, why, &l.link, l.config.Random)
 	l.phase, l.until = closing, now+farewellTime
 	l.out.Finish |= 1 << carrier
-	l.failStreams(now, why)
+	l.failStreams(now, carried, why)
 }
 
 func (l *Kubelet) tell(now time.Duration, why error) {
@@ -237,10 +236,10 @@ func (l *Kubelet) tell(now time.Duration, why error) {
 	rec.End()
 }
 
-// failStreams tells the kubelet that all its streams have ended.
-func (l *Kubelet) failStreams(now time.Duration, cause error) {
+// failStreams ends the kubelet's streams that are in this use or further.
+func (l *Kubelet) failStreams(now time.Duration, least use, cause error) {
 	for s := range l.streams {
-		if l.streams[s].use != free {
+		if l.streams[s].use >= least {
 			l.streams[s] = stream{}
 			l.k.Closed(now, kubelet.Stream(s), cause)
 		}

@@ -23,9 +23,6 @@ const (
 // noise.
 var ErrKubelet = errors.New("linked: Kubelet: bring one that is configured")
 
-// errPause is why a stream is not opened soon after a link that failed.
-var errPause = errors.New("link failed a moment ago: waiting before the next try")
-
 // Config says which kubelet runs over which link.
 type Config struct {
 	Kubelet *kubelet.Kubelet // Required: configured
@@ -147,7 +144,7 @@ func (l *Kubelet) Closed(now time.Duration, s kubelet.Stream, cause error) {
 	switch l.phase {
 	case dialing:
 		l.phase = off
-		l.failStreams(now, cause)
+		l.failStreams(now, wanted, cause)
 	case open:
 		l.link.PeerClosed(now)
 		l.ended(now)
@@ -210,10 +207,24 @@ func (l *Kubelet) Output() kubelet.Output {
 	out.Reset = l.resetting
 	out.Wake = l.kubeletWake
 	switch l.phase {
+	case off:
+		if l.waiting() {
+			out.Wake = min(out.Wake, l.pause.until)
+		}
 	case open:
 		out.Wake = min(out.Wake, l.link.Output().Wake)
 	case closing:
 		out.Wake = min(out.Wake, l.until)
 	}
 	return out
+}
+
+// waiting reports whether the pause keeps a stream from the kubelet that it wants.
+func (l *Kubelet) waiting() bool {
+	for s := range l.streams {
+		if l.streams[s].use == wanted {
+			return !l.resetting
+		}
+	}
+	return false
 }

@@ -51,6 +51,7 @@ type world struct {
 	t       *testing.T
 	net     *linktest.Network
 	refusal string                        // of the gateway
+	delay   time.Duration                 // with its refusals
 	wrap    func(link.Dialer) link.Dialer // Optional: what is wrong with connections
 	change  func(*linked.Config)          // Optional
 	gateway func(*session.Gateway)        // Optional: changes the gateway's end of the next link
@@ -129,11 +130,11 @@ func (w *world) listen(ctx context.Context, running *sync.WaitGroup) {
 
 func (w *world) take(ctx context.Context, nc net.Conn, running *sync.WaitGroup) {
 	_, key := keys()
-	g := session.Gateway{Key: key, Admit: func(_ context.Context, p session.Peer) string {
+	g := session.Gateway{Key: key, Admit: func(_ context.Context, p session.Peer) (string, time.Duration) {
 		if p.Hello.JoinToken != "join-me" {
 			w.t.Errorf("hello is %#v", p.Hello)
 		}
-		return w.refuses()
+		return w.refuses(), w.delay
 	}}
 	if w.gateway != nil {
 		w.gateway(&g)

@@ -39,8 +39,8 @@
 //
 //	Data     0s bytes       Finish 2s         Ping  50     Hello  80 windows, texts
 //	Open     1s             Reset  3s         Pong  60     Admit  90 windows
-//	Window   4s credit(2)                     Rekey 70     Refuse a0 text
-//	                                                       End    b0 reason(1)
+//	Window   4s credit(2)                     Rekey 70     Refuse a0 text [delay(1)]
+//	                                                       End    b0 reason(1) [delay(1)]
 //	                                                       Keys   c0 21 flags(1) key(32)
 //
 // An end sends no more Data on a stream than the other has granted: at first its
@@ -56,6 +56,10 @@
 // gateways ignore; to a board that does not, a gateway sends no such record. Keys, sent
 // by a gateway, announces its newest public key; flag 1 says that it has no other. The
 // board returns the record when it has stored the key.
+//
+// A delay, 1 to 31 seconds, asks the peer to wait before it dials again. Both of its
+// records are the last of their frame, and an end that knows no delays takes them too: it
+// ignores what follows a reason, and a refusal's delay is no printable character.
 //
 // # Security
 //

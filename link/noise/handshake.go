@@ -154,7 +154,7 @@ func (l *Link) onVerdict(p []byte) error {
 		if len(p)-1 > MaxRefusal {
 			return ErrRecord
 		}
-		l.refusal = string(text(nil, string(p[1:])))
+		l.refusal = string(text(nil, string(l.cutDelay(p[1:]))))
 		l.end(ErrRefused)
 		return nil
 	}

@@ -107,6 +107,7 @@ type conversation struct {
 	state  state
 	reason Reason
 	turn   Stream
+	delay  uint8 // of an End or Refuse, in seconds; 0: none
 
 	ping, pong, rekey bool // records that are due
 
@@ -288,7 +289,7 @@ func (l *Link) Admit(now time.Duration) {
 func (l *Link) Refuse(now time.Duration, reason string) {
 	l.now = now
 	if l.state == asking {
-		l.seal(text(append(l.plain(), record(recordRefuse, 0)), reason))
+		l.seal(l.appendDelay(text(append(l.plain(), record(recordRefuse, 0)), l.refusable(reason))))
 		l.state, l.farewell = flushing, ErrRefused
 	}
 }

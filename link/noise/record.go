@@ -20,8 +20,8 @@ const (
 	recordRekey  // the next frame of this direction has a new key
 	recordHello  // a board's first: windows, Hello; the whole frame
 	recordAdmit  // the answer: windows
-	recordRefuse // the other answer: a text, to the end of the frame
-	recordEnd    // 1 byte, a Reason: nothing follows
+	recordRefuse // the other answer: a text and perhaps a delay, to the end of the frame
+	recordEnd    // 1 byte, a Reason, and perhaps a delay: nothing follows
 	recordKeys   // an Announcement. From here on a byte with the length of the rest follows
 )
 
@@ -101,8 +101,11 @@ func (l *Link) onEnd(p []byte) ([]byte, error) {
 		return nil, ErrRecord
 	}
 	l.reason = Reason(p[0])
+	if len(p) > 1 {
+		l.delay = p[1]
+	}
 	l.end(ErrEnded)
-	return p[1:], nil
+	return nil, nil
 }
 
 func (l *Link) streamRecord(k kind, s Stream, p []byte) ([]byte, error) {
@@ -178,7 +181,7 @@ const (
 
 // maxControl bounds what appendControl appends: a closing or opening and a grant
 // for each stream, Ping, Pong, Rekey, an Announcement and an End.
-const maxControl = NumStreams*4 + 3 + 2 + announcementSize + 2
+const maxControl = NumStreams*4 + 3 + 2 + announcementSize + 3
 
 // appendControl appends the records that are due.
 func (l *Link) appendControl(b []byte) []byte {
@@ -199,7 +202,7 @@ func (l *Link) appendControl(b []byte) []byte {
 		b = l.appendAnnouncement(b)
 	}
 	if l.state == ending {
-		b = append(b, record(recordEnd, 0), byte(l.reason))
+		b = l.appendDelay(append(b, record(recordEnd, 0), byte(l.reason)))
 	}
 	return b
 }

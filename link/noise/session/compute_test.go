@@ -53,11 +53,11 @@ func TestComputeIsReleased(t *testing.T) {
 				p := newPlaces(true)
 				g := testGateway()
 				g.Compute = p.acquire
-				g.Admit = func(context.Context, Peer) string {
+				g.Admit = func(context.Context, Peer) (string, time.Duration) {
 					if n := p.held.Load(); n != 0 {
 						t.Errorf("%d places are held while Admit decides", n)
 					}
-					return refusal
+					return refusal, 0
 				}
 				near, far := linktest.Pipe()
 				board, gateway := meet(t.Context(), near, far, testBoard(), g)

@@ -54,8 +54,9 @@ type Gateway struct {
 
 	// Required: decides on a board that has proved its key. It returns "" to
 	// admit it, and otherwise what the board shall log: up to noise.MaxRefusal
-	// bytes of printable ASCII. ctx ends with the handshake's time.
-	Admit func(ctx context.Context, p Peer) (refusal string)
+	// bytes of printable ASCII; and how long it shall wait before it dials again, 0
+	// to leave that to the board. ctx ends with the handshake's time.
+	Admit func(ctx context.Context, p Peer) (refusal string, delay time.Duration)
 
 	// Optional [no bound]: waits until a handshake message may be computed with.
 	// done is called when it was. It returns an error when ctx ends, which is
@@ -168,7 +169,7 @@ func start(conn net.Conn, c noise.Config, memory int, compute func(context.Conte
 }
 
 // decide asks admit about the board, when it has proved its key.
-func (s *Session) decide(ctx context.Context, admit func(context.Context, Peer) string) {
+func (s *Session) decide(ctx context.Context, admit func(context.Context, Peer) (string, time.Duration)) {
 	if s.wait(ctx, s.link.Asking) != nil {
 		return
 	}
@@ -177,12 +178,13 @@ func (s *Session) decide(ctx context.Context, admit func(context.Context, Peer) 
 	s.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, noise.HandshakeTime)
 	defer cancel()
-	refusal := admit(ctx, s.peer)
+	refusal, delay := admit(ctx, s.peer)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if refusal == "" {
 		s.link.Admit(s.now())
 	} else {
+		s.link.SetDelay(delay)
 		s.link.Refuse(s.now(), refusal)
 	}
 	s.update()
@@ -345,8 +347,13 @@ func (s *Session) Close() error { return s.End(noise.EndShutdown) }
 // End ends the session and tells the peer why, if it still reads. It returns within
 // a second, when all that the session started has ended; without that only where the
 // connection does not end by its Close.
-func (s *Session) End(why noise.Reason) error {
+func (s *Session) End(why noise.Reason) error { return s.EndFor(why, 0) }
+
+// EndFor is End, and asks the peer to wait so long before it dials again; 0 leaves that to
+// the peer. See noise.Link.SetDelay.
+func (s *Session) EndFor(why noise.Reason, delay time.Duration) error {
 	s.mu.Lock()
+	s.link.SetDelay(delay)
 	s.link.End(s.now(), why)
 	s.hasten()
 	s.update()

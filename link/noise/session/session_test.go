@@ -53,7 +53,7 @@ func testBoard() Board {
 
 func testGateway() Gateway {
 	_, key := keys()
-	return Gateway{Key: key, Admit: func(context.Context, Peer) string { return "" }}
+	return Gateway{Key: key, Admit: func(context.Context, Peer) (string, time.Duration) { return "", 0 }}
 }
 
 // result is what Accept returned.
@@ -106,7 +106,7 @@ func TestGatewayLearnsWhoTheBoardIs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var asked Peer
 		g := testGateway()
-		g.Admit = func(_ context.Context, p Peer) string { asked = p; return "" }
+		g.Admit = func(_ context.Context, p Peer) (string, time.Duration) { asked = p; return "", 0 }
 		near, far := linktest.Pipe()
 		b := testBoard()
 		board, gateway := meet(t.Context(), near, far, b, g)
@@ -137,7 +137,7 @@ func TestRefusalIsTold(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := testGateway()
-		g.Admit = func(context.Context, Peer) string { return "Device pico-1 is pending" }
+		g.Admit = func(context.Context, Peer) (string, time.Duration) { return "Device pico-1 is pending", 0 }
 		near, far := linktest.Pipe()
 		board, gateway := meet(t.Context(), near, far, testBoard(), g)
 		if !errors.Is(board.err, noise.ErrRefused) || !strings.Contains(board.err.Error(), "Device pico-1 is pending") {
@@ -181,7 +181,7 @@ func TestDecisionThatTakesTooLong(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := testGateway()
-		g.Admit = func(ctx context.Context, _ Peer) string { <-ctx.Done(); return "" }
+		g.Admit = func(ctx context.Context, _ Peer) (string, time.Duration) { <-ctx.Done(); return "", 0 }
 		near, far := linktest.Pipe()
 		time.AfterFunc(time.Millisecond, func() {
 			if _, err := Dial(t.Context(), near, testBoard()); !errors.Is(err, noise.ErrHandshakeCut) {
