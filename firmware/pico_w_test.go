@@ -238,7 +238,8 @@ func TestPicoWSleeps(t *testing.T) {
 // newerSettings are settings in a format that this firmware does not know.
 func newerSettings(t *testing.T) []byte {
 	t.Helper()
-	record, err := settings.Settings{NodeName: "pico-1", SSID: ssid, Gateway: "10.42.0.1:6080", Provisioned: 1}.Append(nil)
+	newer := settings.Settings{NodeName: "pico-1", SSID: ssid, Gateway: "10.42.0.1:6080", Provisioned: 1}
+	record, err := newer.Append(nil)
 	must(t, err)
 	binary.LittleEndian.PutUint16(record, settings.Version+1)
 	block, err := flash.AppendBlock(nil, 1, record)
