@@ -313,7 +313,11 @@ func (k *Kubelet) serveGPIO(_ time.Duration, r *httpserver.Request, part int, w 
 	pins := k.config.Board.Pins
 	if part == 0 {
 		pin, ok := queryInt(r, "pin", -1)
-		if !ok || pin >= 0 {
+		if !ok {
+			refuse(w, "pin must be a number")
+			return false
+		}
+		if pin >= 0 {
 			k.servePin(pin, w)
 			return false
 		}
@@ -343,7 +347,7 @@ func (k *Kubelet) serveGPIO(_ time.Duration, r *httpserver.Request, part int, w 
 func (k *Kubelet) servePin(pin int, w *httpserver.Response) {
 	err := board.ErrNoPin
 	var state board.PinState
-	if pins := k.config.Board.Pins; pins != nil && pin >= 0 && pin < pins.Count() {
+	if pins := k.config.Board.Pins; pins != nil && pin < pins.Count() {
 		state, err = pins.Pin(pin)
 	}
 	if err != nil {
