@@ -121,6 +121,6 @@ func (k *Kubelet) tellRejections(now time.Duration, w *watcher) {
 		text(w.name.Namespace).text("/").text(w.name.Name).text(": skipped ").
 		bytes(list[0].AppendText(k.text[:0]))
 	if more := w.staged.Rejected - 1; more > 0 {
-		e.text(" and ").int(int64(more)).text(" more, see /logs")
+		e.text("; skipped ").int(int64(more)).text(" more, see the board's log")
 	}
 }

@@ -119,3 +119,19 @@ func TestRejectedEntryAfterRestart(t *testing.T) {
 		t.Errorf("tried again without a restart")
 	}
 }
+
+// TestRejectedEvent: the Event about wrong entries names the first, and the nearest
+// key of one that is misspelled; the others are counted.
+func TestRejectedEvent(t *testing.T) {
+	t.Parallel()
+	for data, want := range map[string]string{
+		`"Pin_2":"HIGH"`:                         "default/pico-config: skipped Pin_2: no such key, want pin_2",
+		`"pin15":"HIGH","pin_2":"X","pin_3":"X"`: "default/pico-config: skipped pin15: no such key, want pin_15; skipped 2 more, see the board's log",
+	} {
+		r := onlineRig(t, nil)
+		r.read(0, 1, data)
+		if !strings.Contains(r.body, `"message":"`+want+`"`) || !strings.Contains(r.body, `"type":"Warning"`) {
+			t.Errorf("%s: Event %s, want %s", data, r.body, want)
+		}
+	}
+}

@@ -242,6 +242,11 @@ func (r *reference) data(object node) error {
 	for i, key := range object.keys {
 		data := object.members[i]
 		switch {
+		case key == "binaryData" && data.kind == '{':
+			for _, key := range data.keys {
+				r.binary(key)
+			}
+			continue
 		case key != "data":
 			continue
 		case hasData:

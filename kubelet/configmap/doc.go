@@ -19,8 +19,16 @@
 // Numbers are decimal (leading zeros do not make them octal) or hexadecimal
 // behind 0x; white space around them and empty entries do not matter, and of
 // two entries for one address the last one wins. A wrong entry is skipped,
-// counted and told; the rest holds. A ConfigMap of more than 64 keys or 16 KiB
-// of values is refused as a whole.
+// counted and reported; the rest holds. So are a misspelled key, together with the
+// nearest one (pin_2 for Pin_2), and one of these keys in binaryData; other keys are
+// another program's. A ConfigMap of more than 64 keys or 16 KiB of values is refused
+// as a whole.
+//
+// A pin and the LED are driven when the value of their entry changes, and after a
+// restart. What a command sets (POST /pico/command, kubectl exec) therefore holds
+// until that entry has another value or the board restarts: annotations, other
+// entries, another list or poll, and the removal of the entry change nothing. Of two
+// ConfigMaps that name the same pin or address the one that changed last wins.
 //
 // The package sends no request, drives no pin and keeps nothing: it does not
 // know which pins a board has, nor when to list again.

@@ -75,8 +75,8 @@ var members = map[string][]string{
 	"list":       {"metadata", "items", "kind", "data", "code"},
 	"event":      {"type", "object", "kind", "code", "metadata", "data"},
 	"metadata":   {"name", "namespace", "resourceVersion", "annotations", "data", "metadata", "kind"},
-	"data":       {"memory_values", "pin_1", "led", "pin_31", "pin_32", "note", "data", "name", "pin_1"},
-	"binaryData": {"memory_values", "pin_2"},
+	"data":       {"memory_values", "pin_1", "led", "pin_31", "pin_32", "note", "data", "name", "pin_1", "Pin_2", "GP.3"},
+	"binaryData": {"memory_values", "pin_2", "PIN2", "note"},
 	"x":          {"metadata", "data", "name", "items", "object", "kind"},
 }
 
@@ -107,7 +107,7 @@ func (g *generator) value(key string) string {
 		return g.array("configMap")
 	case "object":
 		return g.object("configMap")
-	case "memory_values", "pin_1", "pin_31", "pin_32", "led", "note":
+	case "memory_values", "pin_1", "pin_31", "pin_32", "led", "note", "Pin_2", "GP.3":
 		return g.oneOf(`"1=2"`, `"HIGH"`, `"PWM:7"`, `"0x3ff = 0xFF,\n7=8,,"`, `"1024=1,x,1=256,y,z,9=9"`, `"\ud83d\ude00=1,2=\u0033"`, `"`+strings.Repeat("5=5,", 100)+`"`, `"`+strings.Repeat(" ", 9000)+`"`)
 	case "annotations":
 		return g.object("x")

@@ -22,6 +22,7 @@ const (
 	inObject                  // Object: the root; an item; .object of a watch event
 	inObjectMeta              // .metadata of the object
 	inData                    // .data of the object
+	inBinary                  // .binaryData of the object
 )
 
 // maxLevel is the depth of data in the deepest shape: list, items, item, data.
@@ -43,6 +44,8 @@ const (
 	memberResourceVersion
 	memberData
 	memberValue // any member of data
+	memberBinaryData
+	memberBinary // any member of binaryData
 )
 
 // memberAt finds the member of a place by its key. Keys are compared exactly.
@@ -58,6 +61,8 @@ func memberAt(p place, key []byte) member {
 		return memberOfMeta(key)
 	case inData:
 		return memberValue
+	case inBinary:
+		return memberBinary
 	}
 	return other
 }
@@ -88,6 +93,8 @@ func memberOfObject(key []byte) member {
 		return memberMetadata
 	case "data":
 		return memberData
+	case "binaryData":
+		return memberBinaryData
 	}
 	return memberOfStatus(key)
 }
@@ -136,6 +143,8 @@ func (d *Decoder) childOf(p place, kind jsonstream.Kind) place {
 		return inObjectMeta
 	case p == inObject && d.member == memberData:
 		return inData
+	case p == inObject && d.member == memberBinaryData:
+		return inBinary
 	}
 	return outside
 }

@@ -28,6 +28,8 @@ const (
 	ReasonPinFailed        // another error of the board, found when applied
 	ReasonLEDState         // the value of the LED is neither of the two
 	ReasonNoLED            // the board has no LED, found when applied
+	ReasonKey              // the key is misspelled; Entry is the nearest one
+	ReasonBinary           // the value is in binaryData
 	numReasons      = iota
 )
 
@@ -46,6 +48,8 @@ var reasonTexts = [numReasons]string{
 	ReasonPinFailed: "the board could not set the pin",
 	ReasonLEDState:  "unknown LED state, want HIGH or LOW",
 	ReasonNoLED:     "the board has no LED",
+	ReasonKey:       "no such key, want ",
+	ReasonBinary:    "is in binaryData, want text in data",
 }
 
 // String returns the reason as a log or an Event words it.
@@ -82,12 +86,12 @@ func newRejection(key, entry []byte, why Reason) (r Rejection) {
 	return r
 }
 
-// Key is the key in the ConfigMap's data: memory_values, led, or pin_ and digits,
-// cut to 32 bytes.
+// Key is the key in the ConfigMap's data: memory_values, led, pin_ and digits, or a
+// misspelled one of these, cut to 32 bytes.
 func (r *Rejection) Key() []byte { return r.key[:r.keyLen] }
 
 // Entry is the wrong part of the value, without white space around it, cut to
-// 24 bytes. It is empty where the key itself is wrong.
+// 24 bytes. Where the key itself is wrong it is the nearest one, or empty.
 func (r *Rejection) Entry() []byte { return r.entry[:r.entryLen] }
 
 // AppendText appends the rejection as a line for people, in printable
@@ -95,11 +99,16 @@ func (r *Rejection) Entry() []byte { return r.entry[:r.entryLen] }
 // of range 0-1023.
 func (r *Rejection) AppendText(b []byte) []byte {
 	b = append(b, r.Key()...)
-	if r.entryLen > 0 {
+	misspelled := r.Reason == ReasonKey
+	if r.entryLen > 0 && !misspelled {
 		b = quote.Append(append(b, ' '), r.Entry())
 	}
 	b = append(b, ": "...)
-	return append(b, r.Reason.String()...)
+	b = append(b, r.Reason.String()...)
+	if misspelled {
+		b = append(b, r.Entry()...)
+	}
+	return b
 }
 
 // hash adds the rejection to h.

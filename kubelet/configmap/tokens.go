@@ -108,6 +108,8 @@ func (d *Decoder) key(tok *jsonstream.Token) {
 		d.beginData()
 	case memberValue:
 		d.refuseObject(d.vals.begin(key))
+	case memberBinary:
+		d.vals.binary(key)
 	}
 }
 

@@ -66,8 +66,15 @@ func (v *values) begin(key []byte) error {
 	return nil
 }
 
-// targetOf finds what a key stands for. A key of pin_ and a wrong number is
-// meant for a board and rejected; any other is somebody else's.
+// binary takes a key of binaryData, whose values are not for a board.
+func (v *values) binary(key []byte) {
+	if v.targetOf(key) != targetNone {
+		v.into.reject(key, nil, ReasonBinary)
+	}
+}
+
+// targetOf finds what a key stands for. A misspelled key and one of pin_ and a wrong
+// number are meant for a board and rejected; any other is another program's.
 func (v *values) targetOf(key []byte) int8 {
 	switch text.View(key) {
 	case memoryKey:
@@ -77,7 +84,7 @@ func (v *values) targetOf(key []byte) int8 {
 	}
 	digits, ok := text.CutPrefix(key, pinPrefix)
 	if !ok || !allDigits(digits) {
-		v.into.Ignored++
+		v.misspelled(key)
 		return targetNone
 	}
 	n, ok := parseDecimal(digits)
@@ -86,6 +93,15 @@ func (v *values) targetOf(key []byte) int8 {
 		return targetNone
 	}
 	return int8(n)
+}
+
+// misspelled rejects a key that is near to one of a board's.
+func (v *values) misspelled(key []byte) {
+	if meant := nearest(v.into.key[:0], key); len(meant) > 0 {
+		v.into.reject(key, meant, ReasonKey)
+		return
+	}
+	v.into.Ignored++
 }
 
 // text takes the next piece of the value.

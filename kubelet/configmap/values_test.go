@@ -6,9 +6,11 @@ package configmap_test
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/picolet/picolet/board"
 	"github.com/picolet/picolet/kubelet/configmap"
@@ -79,7 +81,7 @@ func TestValues(t *testing.T) {
 		{"LED too long", "led", strings.Repeat("x", 25), "entries=0 rejected=1 ignored=0" +
 			"\n\tled \"xxxxxxxxxxxxxxxxxxxxxxxx\": entry too long, want at most 24 bytes"},
 		{"another LED", "led_1", "HIGH", "entries=0 rejected=0 ignored=1"},
-		{"LED in capitals", "LED", "HIGH", "entries=0 rejected=0 ignored=1"},
+		{"LED in capitals", "LED", "HIGH", "entries=0 rejected=1 ignored=0\n\tLED: no such key, want led"},
 
 		{"pin 32", "pin_32", "HIGH", "entries=0 rejected=1 ignored=0" +
 			"\n\tpin_32: no such key, want pin_0 to pin_31"},
@@ -89,9 +91,20 @@ func TestValues(t *testing.T) {
 			"\n\tpin_" + strings.Repeat("1", 28) + ": no such key, want pin_0 to pin_31"},
 		{"no pin number", "pin_", "HIGH", "entries=0 rejected=0 ignored=1"},
 		{"somebody else's", "pin_map", "HIGH", "entries=0 rejected=0 ignored=1"},
-		{"prefix", "memory_value", "1=2", "entries=0 rejected=0 ignored=1"},
+		{"singular", "memory_value", "1=2", "entries=0 rejected=1 ignored=0\n\tmemory_value: no such key, want memory_values"},
+		{"camel case", "memoryValues", "1=2", "entries=0 rejected=1 ignored=0\n\tmemoryValues: no such key, want memory_values"},
+		{"prefix", "memory_val", "1=2", "entries=0 rejected=0 ignored=1"},
+		{"another memory", "memory_limit", "1", "entries=0 rejected=0 ignored=1"},
 		{"longer", "memory_values2", "1=2", "entries=0 rejected=0 ignored=1"},
-		{"upper case key", "PIN_1", "HIGH", "entries=0 rejected=0 ignored=1"},
+		{"upper case key", "PIN_1", "HIGH", "entries=0 rejected=1 ignored=0\n\tPIN_1: no such key, want pin_1"},
+		{"no separator", "pin15", "HIGH", "entries=0 rejected=1 ignored=0\n\tpin15: no such key, want pin_15"},
+		{"capital letter", "Pin_2", "HIGH", "entries=0 rejected=1 ignored=0\n\tPin_2: no such key, want pin_2"},
+		{"another separator", "pin-2", "HIGH", "entries=0 rejected=1 ignored=0\n\tpin-2: no such key, want pin_2"},
+		{"as on the pinout", "GP31", "HIGH", "entries=0 rejected=1 ignored=0\n\tGP31: no such key, want pin_31"},
+		{"as in a datasheet", "GPIO0", "HIGH", "entries=0 rejected=1 ignored=0\n\tGPIO0: no such key, want pin_0"},
+		{"no such pin", "pin32", "HIGH", "entries=0 rejected=0 ignored=1"},
+		{"no number", "pin", "HIGH", "entries=0 rejected=0 ignored=1"},
+		{"pin of a card", "pinned.15", "HIGH", "entries=0 rejected=0 ignored=1"},
 		{"empty key", "", "HIGH", "entries=0 rejected=0 ignored=1"},
 		{"key of two parts", "pin_1" + strings.Repeat("1", 300), "HIGH", "entries=0 rejected=0 ignored=1"},
 	}
@@ -256,7 +269,7 @@ func (r *reference) value(key, value string) {
 	}
 	digits, isPin := strings.CutPrefix(key, "pin_")
 	if !isPin || digits == "" || strings.Trim(digits, "0123456789") != "" || len(key) > 128 {
-		r.ignored++
+		r.misspelled(key)
 		return
 	}
 	n, err := strconv.Atoi(digits)
@@ -265,6 +278,45 @@ func (r *reference) value(key, value string) {
 		return
 	}
 	r.pin(n, key, strings.Join(fields(value), " "))
+}
+
+// misspelledPin is what a key of a pin looks like without separators.
+var misspelledPin = regexp.MustCompile(`^(pin|gpio|gp)(0|[12]?[1-9]|[12]0|3[01])$`)
+
+func (r *reference) misspelled(key string) {
+	plain := strings.Map(func(c rune) rune {
+		switch {
+		case strings.ContainsRune("-_.", c):
+			return -1
+		case c < 0x80:
+			return unicode.ToLower(c)
+		}
+		return c
+	}, key)
+	meant := ""
+	switch m := misspelledPin.FindStringSubmatch(plain); {
+	case len(key) > 128:
+	case m != nil:
+		meant = "pin_" + m[2]
+	case plain == "led":
+		meant = "led"
+	case plain == "memory", plain == "memoryvalue", plain == "memoryvalues":
+		meant = "memory_values"
+	}
+	if meant == "" {
+		r.ignored++
+		return
+	}
+	r.reject(key[:min(len(key), 32)], "", "no such key, want "+meant)
+}
+
+// binary takes a key of binaryData.
+func (r *reference) binary(key string) {
+	if isKnown(key) {
+		r.reject(key, "", "is in binaryData, want text in data")
+		return
+	}
+	r.value(key, "")
 }
 
 func (r *reference) setLED(entry string) {
