@@ -34,20 +34,17 @@ func (w *witness) remember(t *neighbors) {
 	}
 }
 
-// nextWitness writes a question to the witness alone: elsewhere nobody is to
-// learn the address that it comes from.
-func (n *Network) nextWitness(p []byte) int {
+// askWitness makes q a question to the witness, if it is to be asked. It goes to
+// it alone: elsewhere nobody is to learn the address that it comes from.
+func (n *Network) askWitness(q *query) bool {
 	w := &n.witness
 	last, ok := n.dhcp.Last()
 	if !w.ask || !ok || w.mac == [6]byte{} || !last.Local(w.ip) && w.ip != last.Router {
-		return 0
+		return false
 	}
 	w.ask = false
-	size := n.sendARP(p, w.mac, arp.OpRequest, [6]byte{}, w.ip)
-	f, _ := arp.NewFrame(p[ethernetSize:])
-	_, sender := f.Sender4()
-	*sender = last.Address
-	return size
+	q.to, q.from, q.ip = w.mac, last.Address, w.ip
+	return true
 }
 
 // receiveWitness takes an ARP packet while no address is in use. The witness's

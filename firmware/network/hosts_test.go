@@ -72,7 +72,7 @@ func (h *host) receiveARP(body []byte) {
 
 func (h *host) sendARP(op arp.Operation, mac [6]byte, ip [4]byte) {
 	var buf [MaxFrame]byte
-	h.send(h.net.sendARP(buf[:], mac, op, mac, ip), buf[:])
+	h.send(h.net.sendARP(buf[:], &query{op: op, to: mac, from: h.net.address, ip: ip}), buf[:])
 }
 
 func (h *host) receive(p *packet) {

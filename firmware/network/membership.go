@@ -11,11 +11,7 @@ import (
 
 // Parts of IGMP.
 const (
-	igmpQuery    = 0x11
-	igmpReportV1 = 0x12
-	igmpReportV2 = 0x16
-	igmpReportV3 = 0x22
-
+	igmpQuery   = 0x11
 	igmpSize    = 8
 	igmpSizeV3  = 12 // of a query, at least (RFC 3376, section 7.1)
 	routerAlert = 4  // bytes of IP options
@@ -25,6 +21,14 @@ const (
 	joinEvery   = 5 * time.Second  // between them
 	reportEvery = time.Second      // a flood of queries is not answered by a flood
 	queryTimeV1 = 10 * time.Second // to answer in (RFC 2236, section 4)
+)
+
+// The reports of each version, behind the option router alert (RFC 2113). That of
+// version 3 says that no source is excluded.
+const (
+	reportV1 = "\x94\x04\x00\x00" + "\x12\x00\x0d\x04" + "\xe0\x00\x00\xfb"
+	reportV2 = "\x94\x04\x00\x00" + "\x16\x00\x09\x04" + "\xe0\x00\x00\xfb"
+	reportV3 = "\x94\x04\x00\x00" + "\x22\x00\xfb\x02\x00\x00\x00\x01" + "\x02\x00\x00\x00" + "\xe0\x00\x00\xfb"
 )
 
 // allRoutersV3 is where reports of version 3 go (RFC 3376, section 4.2.14).
@@ -38,7 +42,7 @@ var (
 // reports are of version 2, which routers of version 3 understand, later ones of
 // that of the last query. It hears no reports of others and so holds none back.
 type membership struct {
-	kind   byte          // of the next report
+	report string        // the next one
 	unsent uint8         // reports for having joined
 	at     time.Duration // of the next report; never: none is due
 	sentAt time.Duration
@@ -46,7 +50,7 @@ type membership struct {
 
 // join reports the membership at once.
 func (m *membership) join(now time.Duration) {
-	*m = membership{kind: igmpReportV2, unsent: joinReports, at: now, sentAt: now - reportEvery}
+	*m = membership{report: reportV2, unsent: joinReports, at: now, sentAt: now - reportEvery}
 }
 
 func (m *membership) leave() { m.at = never }
@@ -61,11 +65,11 @@ func (m *membership) receive(now time.Duration, b []byte, random uint64) {
 	limit := time.Duration(min(b[1], 127)) * (time.Second / 10)
 	switch {
 	case len(b) >= igmpSizeV3:
-		m.kind = igmpReportV3
+		m.report = reportV3
 	case b[1] == 0:
-		m.kind, limit = igmpReportV1, queryTimeV1
+		m.report, limit = reportV1, queryTimeV1
 	default:
-		m.kind = igmpReportV2
+		m.report = reportV2
 	}
 	delay := time.Duration(random % uint64(limit+1))
 	m.at = min(m.at, max(now+delay, m.sentAt+reportEvery))
@@ -90,24 +94,17 @@ func (n *Network) nextReport(now time.Duration, p []byte) int {
 	}
 	m.sent(now)
 	to, mac := multicastDNS, MulticastMAC
-	body := append(p[bodyStart+routerAlert:][:0], m.kind, 0, 0, 0)
-	if m.kind == igmpReportV3 {
-		const isExclude = 2 // sources: none is excluded
+	if len(m.report) == len(reportV3) {
 		to, mac = allRoutersV3, allRoutersV3MAC
-		body = append(body, 0, 0, 0, 1, isExclude, 0, 0, 0)
 	}
-	body = append(body, multicastDNS[:]...)
-	var sum lneto.CRC791
-	crc := sum.PayloadSum16(body)
-	body[2], body[3] = byte(crc>>8), byte(crc)
-	f := n.header(p, mac, n.address, to, lneto.IPProtoIGMP, routerAlert+len(body))
-	copy(p[bodyStart:], []byte{0x94, routerAlert, 0, 0}) // RFC 2113
+	f := n.header(p, mac, n.address, to, lneto.IPProtoIGMP, len(m.report))
 	f.SetVersionAndIHL(4, (ipSize+routerAlert)/4)
 	f.SetToS(networkTOS)
 	f.SetTTL(1)
 	f.SetCRC(0)
+	size := copy(p[bodyStart:], m.report)
 	f.SetCRC(headerSum(p[ipStart : bodyStart+routerAlert]))
-	return bodyStart + routerAlert + len(body)
+	return bodyStart + size
 }
 
 // headerSum is the checksum of an IP header, with its options; 0 for one with a

@@ -215,32 +215,46 @@ func (n *Network) contest(now time.Duration, mac [6]byte) {
 // nextARP writes an announcement, an answer or a question.
 func (n *Network) nextARP(now time.Duration, p []byte) int {
 	t := &n.neighbors
-	if n.address == [4]byte{} {
-		return n.nextWitness(p)
-	}
-	if t.tell {
-		t.tell = false
-		return n.sendARP(p, broadcastMAC, arp.OpRequest, [6]byte{}, n.address)
-	}
-	if mac := t.replyMAC; mac != [6]byte{} {
+	q := query{to: broadcastMAC, from: n.address, op: arp.OpRequest}
+	switch {
+	case n.address == [4]byte{}:
+		if !n.askWitness(&q) {
+			return 0
+		}
+	case t.tell:
+		t.tell, q.ip = false, n.address
+	case t.replyMAC != [6]byte{}:
+		q.op, q.to, q.ip = arp.OpReply, t.replyMAC, t.reply
 		t.replyMAC = [6]byte{}
-		return n.sendARP(p, mac, arp.OpReply, mac, t.reply)
+	default:
+		e := t.next(now)
+		if e == nil {
+			return 0
+		}
+		q.ip = e.ip
 	}
-	if e := t.next(now); e != nil {
-		return n.sendARP(p, broadcastMAC, arp.OpRequest, [6]byte{}, e.ip)
-	}
-	return 0
+	return n.sendARP(p, &q)
 }
 
-func (n *Network) sendARP(p []byte, to [6]byte, op arp.Operation, mac [6]byte, ip [4]byte) int {
-	n.link(p, to, ethernet.TypeARP)
+// query is an ARP packet to be sent.
+type query struct {
+	op       arp.Operation
+	to       [6]byte
+	from, ip [4]byte // addresses of the sender and the target
+}
+
+func (n *Network) sendARP(p []byte, q *query) int {
+	n.link(p, q.to, ethernet.TypeARP)
 	f, _ := arp.NewFrame(p[ethernetSize : ethernetSize+arpSize])
 	f.SetHardware(1, 6)
 	f.SetProtocol(ethernet.TypeIPv4, 4)
-	f.SetOperation(op)
+	f.SetOperation(q.op)
 	ownMAC, ownIP := f.Sender4()
-	*ownMAC, *ownIP = n.mac, n.address
+	*ownMAC, *ownIP = n.mac, q.from
 	targetMAC, targetIP := f.Target4()
-	*targetMAC, *targetIP = mac, ip
+	*targetMAC, *targetIP = [6]byte{}, q.ip
+	if q.op == arp.OpReply {
+		*targetMAC = q.to
+	}
 	return ethernetSize + arpSize
 }
