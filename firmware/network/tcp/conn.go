@@ -24,7 +24,12 @@ const (
 	minSegment  = 64             // of a peer that says less: it would only waste frames
 	firstFlight = 4              // segments sent before the first ACK, of the 10 that RFC 6928 allows
 	maxFlight   = 8 * MaxSegment // bytes on the way at most
-	never       = time.Duration(math.MaxInt64)
+
+	// ACKs by which a connection answers what does not fit (RFC 5961, section 7).
+	maxChallenges     = 10
+	challengeInterval = 5 * time.Second
+
+	never = time.Duration(math.MaxInt64)
 )
 
 // Ends of a connection. The first two are of a dial.
@@ -61,6 +66,7 @@ type Conn struct {
 	rcv           wire.Value // next to be received
 	wl1, wl2      wire.Value // segment that set wnd (RFC 9293, 3.10.7.4)
 	wnd           uint32     // the peer's window in bytes
+	maxWnd        uint32     // the largest that it had
 	flight        uint32     // bytes that may be on the way
 	window        uint16     // told to the peer
 	mss           uint16
@@ -71,6 +77,9 @@ type Conn struct {
 	tries uint8         // retransmissions in a row
 	asked uint8         // unanswered keep-alive probes
 	dups  uint8         // duplicate ACKs in a row
+
+	challenges uint8         // sent since, at most maxChallenges
+	challenged time.Duration // when the first of them was sent
 }
 
 // Dial begins a connection with a SYN of sequence number iss.
@@ -83,7 +92,7 @@ func (c *Conn) Dial(now time.Duration, iss uint32) {
 func (c *Conn) Accept(now time.Duration, iss, syn uint32, wnd uint16) {
 	c.begin(now, open, wire.Value(iss)+1)
 	c.rcv = wire.Value(syn) + 1
-	c.wnd, c.wl1, c.wl2 = uint32(wnd), c.rcv, c.una
+	c.takeWindow(uint32(wnd), c.rcv, c.una)
 }
 
 func (c *Conn) begin(now time.Duration, p phase, seq wire.Value) {

@@ -8,7 +8,7 @@
 // So a connection costs some hundred bytes instead of two buffers.
 //
 // It retransmits by RFC 6298 and after three duplicate ACKs, probes a closed
-// window and a silent peer, and guards against blind resets by RFC 5961. It
+// window and a silent peer, and guards against blind resets and data by RFC 5961. It
 // refuses to do what a board's few small streams do not need: no options but
 // the maximum segment size, no congestion window beyond the initial one that
 // RFC 6928 allows, no urgent data, no simultaneous open, no sockets.

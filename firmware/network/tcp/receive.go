@@ -29,13 +29,12 @@ func (c *Conn) Receive(now time.Duration, seg wire.Segment, mss uint16) (in Inpu
 	case c.phase == dialing:
 		return c.receiveReply(now, seg, mss)
 	case !c.acceptable(seg):
-		c.ackDue = c.ackDue || !seg.Flags.HasAny(wire.FlagRST)
-		c.hear(now, seg)
+		c.receiveOutside(now, seg)
 		return Input{}
 	case seg.Flags.HasAny(wire.FlagRST):
-		return c.receiveReset(seg)
+		return c.receiveReset(now, seg)
 	case seg.Flags.HasAny(wire.FlagSYN):
-		c.ackDue = true // a challenge (RFC 5961, section 4)
+		c.challenge(now) // RFC 5961, section 4.2
 		return Input{}
 	case !seg.Flags.HasAny(wire.FlagACK) || !c.receiveAck(now, seg, &in):
 		return Input{}
@@ -61,7 +60,7 @@ func (c *Conn) receiveReply(now time.Duration, seg wire.Segment, mss uint16) Inp
 	c.una = seg.ACK
 	c.nxt = c.una
 	c.rcv = seg.SEQ + 1
-	c.wnd, c.wl1, c.wl2 = uint32(seg.WND), seg.SEQ, seg.ACK
+	c.takeWindow(uint32(seg.WND), seg.SEQ, seg.ACK)
 	c.clock.sample(now, c.una)
 	c.tries, c.timer = 0, never
 	if mss != 0 {
@@ -82,10 +81,37 @@ func (c *Conn) acceptable(seg wire.Segment) bool {
 	return before(seg.SEQ, end) && before(c.rcv, seg.SEQ+n)
 }
 
-// receiveReset takes only a RST that knows the exact place (RFC 5961, 3.2).
-func (c *Conn) receiveReset(seg wire.Segment) Input {
-	if seg.SEQ != c.rcv {
+// receiveOutside takes a segment of which nothing is new, or that lies beyond the
+// window. Data is acknowledged each time: the ACK before may have been lost.
+func (c *Conn) receiveOutside(now time.Duration, seg wire.Segment) {
+	switch {
+	case seg.Flags.HasAny(wire.FlagRST):
+	case seg.DATALEN > 0 && !seg.Flags.HasAny(wire.FlagSYN):
 		c.ackDue = true
+	default:
+		c.challenge(now)
+	}
+	c.hear(now, seg)
+}
+
+// challenge acknowledges again what was received, so that a peer that has lost its
+// place finds it. There are few of those in a time: whoever guesses segments must not
+// make the board send. They are counted for each connection, as a count for all
+// would tell a stranger of the others.
+func (c *Conn) challenge(now time.Duration) {
+	if c.challenges == 0 || now >= c.challenged+challengeInterval {
+		c.challenges, c.challenged = 0, now
+	}
+	if c.challenges < maxChallenges {
+		c.challenges++
+		c.ackDue = true
+	}
+}
+
+// receiveReset takes only a RST that knows the exact place (RFC 5961, section 3.2).
+func (c *Conn) receiveReset(now time.Duration, seg wire.Segment) Input {
+	if seg.SEQ != c.rcv {
+		c.challenge(now)
 		return Input{}
 	}
 	*c = Conn{}
@@ -100,10 +126,11 @@ func (c *Conn) hear(now time.Duration, seg wire.Segment) {
 }
 
 // receiveAck takes the ACK and the window. It reports false for an ACK of what
-// was never sent.
+// was never sent, or is so old that the peer cannot have meant it (RFC 5961,
+// section 5.2): its data could be anybody's.
 func (c *Conn) receiveAck(now time.Duration, seg wire.Segment, in *Input) bool {
-	if before(c.top, seg.ACK) {
-		c.ackDue = true
+	if before(c.top, seg.ACK) || before(seg.ACK, c.una-wire.Value(c.maxWnd)) {
+		c.challenge(now)
 		return false
 	}
 	if before(seg.ACK, c.una) {
@@ -160,7 +187,13 @@ func (c *Conn) setWindow(seg wire.Segment) {
 		c.probe, c.tries, c.timer = false, 0, never
 		c.flight = firstFlight * uint32(c.mss)
 	}
-	c.wnd, c.wl1, c.wl2 = uint32(seg.WND), seg.SEQ, seg.ACK
+	c.takeWindow(uint32(seg.WND), seg.SEQ, seg.ACK)
+}
+
+// takeWindow notes the peer's window, and the segment that told it.
+func (c *Conn) takeWindow(wnd uint32, seq, ack wire.Value) {
+	c.wnd, c.wl1, c.wl2 = wnd, seq, ack
+	c.maxWnd = max(c.maxWnd, wnd)
 }
 
 // receiveText finds what is new in a segment. Data after a gap is left to the
