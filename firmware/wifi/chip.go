@@ -126,7 +126,7 @@ func (c *Chip) configure() (err error) {
 	if c.mac, err = c.driver.HardwareAddr6(); err != nil {
 		return err
 	}
-	c.driver.RecvEthHandle(c.config.Receive)
+	c.driver.RecvEthHandle(c.take)
 	if c.config.Country != "" {
 		info := whd.CountryInfo(c.config.Country, 0)
 		if err := setVariable(c.driver, "country", whd.IF_STA, info[:]); err != nil {
@@ -185,6 +185,15 @@ func (c *Chip) receive() (more bool) {
 		}
 	}
 	return true
+}
+
+// take passes a frame on. Frames for all come through from an access point that has
+// forgotten the board, too.
+func (c *Chip) take(frame []byte) {
+	if len(frame) > 0 && frame[0]&1 == 0 {
+		c.received(c.config.Clock())
+	}
+	c.config.Receive(frame)
 }
 
 // Send sends an Ethernet frame. What cannot be sent is lost, as on any Ethernet.
@@ -266,6 +275,8 @@ func (c *Chip) tellChanges() {
 		c.log(logring.Info, "Wi-Fi joined").End()
 	case state == board.NetworkWrongPassphrase:
 		c.log(logring.Warn, "Wi-Fi passphrase refused; provision the board again if it has changed").End()
+	case c.silent:
+		c.log(logring.Warn, "Wi-Fi network is silent, joining again").End()
 	case lost:
 		c.log(logring.Warn, "Wi-Fi lost").End()
 	default:

@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package wifi keeps a Pico W in its Wi-Fi network: it starts the CYW43439 chip,
-// joins, notices when the network is lost, tells a refused passphrase from a network that is
-// not there, and tries again for ever, with a bounded backoff. A chip that stops
+// joins, notices when the network is lost or has forgotten the board, tells a refused
+// passphrase from a network that is not there, and tries again for ever, with a bounded backoff. A chip that stops
 // answering loses its power and starts anew.
 //
 // The chip itself is driven by github.com/soypat/cyw43439. This package never

@@ -48,20 +48,18 @@ func PicoW() (Pins, error) {
 	return Pins{Wire: wire, Power: pinPower.Set, Select: pinSelect.Set, HostWake: pinData.Get}, nil
 }
 
-// longestSleep leaves a watchdog of 8 s its time.
-const longestSleep = 4 * time.Second
-
 // Sleep lets the processor sleep for that long, or until the chip calls or any
-// interrupt comes. It sleeps at most 4 s.
+// interrupt comes. It sleeps at most 4 s, and not at all for less than 100 µs.
 func Sleep(d time.Duration) {
-	if d <= 0 {
-		return // a time in the past would be 71 minutes ahead for the timer
+	microseconds := sleepTime(d)
+	if microseconds == 0 {
+		return
 	}
 	intr := interrupt.New(rp.IRQ_IO_IRQ_BANK0, stopCalling)
 	intr.SetPriority(0xc0)
 	callEnable.SetBits(callHigh)
 	intr.Enable()
-	lightSleep(uint64(min(d, longestSleep) / time.Microsecond))
+	lightSleep(microseconds)
 	callEnable.ClearBits(callHigh)
 }
 

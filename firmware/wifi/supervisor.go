@@ -25,6 +25,10 @@ const (
 	// powerCycleAfter is how many failures to join in a row make the chip suspect: some
 	// five minutes of them.
 	powerCycleAfter = 32
+	// maxSilence is how long a network that was joined may bring no frame for this board
+	// alone. A board hears from somebody each few seconds, or else asks DHCP each minute:
+	// an access point that has forgotten it passes nothing on, without a word.
+	maxSilence = 5 * time.Minute
 	// maxBusErrors is how many exchanges fail, without a word of the chip between them, until
 	// it loses power.
 	maxBusErrors = 3
@@ -61,10 +65,11 @@ type supervisor struct {
 	state     board.NetworkState
 	since     time.Duration
 	begun     [board.NumNetworkStates]uint32
-	at        time.Duration // of the next action, or the end of joining
+	at        time.Duration // of the next action, or the end of joining or of silence
 	failures  int           // in a row, to join
 	starts    int           // in a row, that failed
 	busErrors int           // since the chip said something
+	silent    bool          // the last network was left for its silence
 }
 
 // step returns what is due at now.
@@ -80,17 +85,16 @@ func (s *supervisor) step(now time.Duration) action {
 		return join
 	case joining:
 		s.failed(now, notJoined)
+	case joined:
+		s.leave(now)
+		s.silent = true
+		return powerUp
 	}
 	return noAction
 }
 
 // wake is when step has something to do.
-func (s *supervisor) wake() time.Duration {
-	if s.phase == joined {
-		return never
-	}
-	return s.at
-}
+func (s *supervisor) wake() time.Duration { return s.at }
 
 // powered tells how the start of the chip ended.
 func (s *supervisor) powered(now time.Duration, err error) {
@@ -115,7 +119,8 @@ func (s *supervisor) asked(now time.Duration, err error) {
 // up tells that the network has been joined.
 func (s *supervisor) up(now time.Duration) {
 	if s.phase == joining {
-		s.phase, s.failures = joined, 0
+		s.phase, s.failures, s.silent = joined, 0, false
+		s.at = now + maxSilence
 		s.enter(now, board.NetworkUp)
 	}
 }
@@ -143,11 +148,23 @@ func (s *supervisor) exchangeFailed(now time.Duration) {
 	if s.busErrors++; s.busErrors < maxBusErrors || s.phase == unpowered {
 		return
 	}
+	s.leave(now)
+}
+
+// leave takes the chip's power: it has to start anew.
+func (s *supervisor) leave(now time.Duration) {
 	s.busErrors = 0
 	if s.phase == joined {
 		s.enter(now, board.NetworkNoAccessPoint)
 	}
 	s.phase, s.at = unpowered, now
+}
+
+// received notes that a frame for this board alone has come.
+func (s *supervisor) received(now time.Duration) {
+	if s.phase == joined {
+		s.at = now + maxSilence
+	}
 }
 
 // failed acts on the end of joining, or of a network.

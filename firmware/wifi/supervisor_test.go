@@ -107,7 +107,7 @@ func TestInANetwork(t *testing.T) {
 		"new group keys":                    {keysAgreed, false},
 	} {
 		s := inNetwork(t)
-		if s.wake() != never {
+		if s.wake() != maxSilence {
 			t.Errorf("%s: wakes at %v in a network", name, s.wake())
 		}
 		s.told(time.Minute, c.event)
@@ -234,6 +234,41 @@ func TestErrorsWithoutAWordOfTheChipTakeItsPower(t *testing.T) {
 	}
 	if s.Joined() || s.State() != board.NetworkNoAccessPoint || s.step(time.Minute) != powerUp {
 		t.Errorf("joined %v, state %v after %d errors in a row", s.Joined(), s.State(), maxBusErrors)
+	}
+}
+
+// An access point that has forgotten the board does not say so: the board notices
+// that no frame comes for it alone, and starts the chip anew.
+func TestSilentNetworkIsLeft(t *testing.T) {
+	t.Parallel()
+	now := time.Duration(0)
+	c := &Chip{supervisor: *inNetwork(t), config: Config{Clock: func() time.Duration { return now }, Receive: func([]byte) {}}}
+	own, all, group := []byte{2, 0, 0, 0, 0, 9}, []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, []byte{1, 0, 0x5e, 0, 0, 0xfb}
+	for ; now < time.Hour; now += time.Minute {
+		c.take(own)
+		if a := c.step(now); a != noAction || !c.Joined() {
+			t.Fatalf("at %v: action %d, joined %v, although frames come", now, a, c.Joined())
+		}
+	}
+	last := now - time.Minute
+	for ; now < last+maxSilence; now += time.Second {
+		c.take(all)
+		c.take(group)
+		c.take(nil)
+		if a := c.step(now); a != noAction {
+			t.Fatalf("action %d, %v after the last frame", a, now-last)
+		}
+	}
+	if a := c.step(c.wake()); a != powerUp || c.Joined() || c.State() != board.NetworkNoAccessPoint || !c.silent {
+		t.Fatalf("action %d, joined %v, state %v, %v after the last frame", a, c.Joined(), c.State(), now-last)
+	}
+	c.powered(now, nil)
+	if a := c.step(now); a != join {
+		t.Errorf("action %d, want join", a)
+	}
+	c.up(now)
+	if c.silent || c.wake() != now+maxSilence {
+		t.Errorf("joined again: silent %v, wakes at %v", c.silent, c.wake())
 	}
 }
 
