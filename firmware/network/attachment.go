@@ -11,9 +11,9 @@ import (
 	"github.com/picolet/picolet/board"
 )
 
-// recheckAfter is how long the gateway must be out of reach, with no answer to
-// ARP on the way to it, before DHCP is asked whether the address is still one of
-// this network, and how long it takes from one such question to the next.
+// recheckAfter is how long the gateway must be out of reach before DHCP is asked
+// whether the address and the name servers are still those of this network, and how
+// long it takes from one such question to the next.
 const recheckAfter = time.Minute
 
 // witness is a neighbor whose answer shows that the board is on the network of
@@ -72,6 +72,12 @@ func (n *Network) missed(now time.Duration, ip [4]byte) {
 		lease, _ := n.dhcp.Lease()
 		n.logMended(now, &lease)
 	}
+	n.recheck(now)
+}
+
+// recheck asks DHCP again, as the way to the gateway is not found. The answer
+// shows, too, that the access point still knows the board (see package wifi).
+func (n *Network) recheck(now time.Duration) {
 	if n.state.State == board.NetworkNoGateway && now >= max(n.state.Since, n.rechecked)+recheckAfter {
 		n.rechecked = now
 		n.dhcp.Recheck(now)

@@ -131,6 +131,46 @@ func TestSubnetChanges(t *testing.T) {
 	}
 }
 
+// A gateway whose name is not found may be known to another name server by now.
+// Frames for the board alone come meanwhile, too: without, the Wi-Fi network counts
+// as silent after 5 minutes.
+func TestNameServerMoves(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		gateway string
+		servers [4]byte
+		moves   bool
+	}{
+		"to another host": {"picolet.example.org:8080", gatewayIP, true},
+		"from none":       {"picolet.example.org:8080", nobody, true},
+		"mDNS":            {"picolet.local:8080", gatewayIP, false},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := newLAN(t, tt.gateway)
+			l.dhcp.lease, l.dhcp.dns, l.dns.silent = 86400, tt.servers, true
+			last, silence := time.Duration(0), time.Duration(0)
+			l.onFrame = func(toBoard bool, f []byte) bool {
+				if toBoard {
+					silence, last = max(silence, l.now-last), l.now
+				}
+				return true
+			}
+			l.n.LinkUp(0)
+			l.run(time.Hour)
+			if silence = max(silence, l.now-last); silence > 4*time.Minute {
+				t.Errorf("no frame came for %v", silence)
+			}
+			if tt.moves {
+				l.client.dns = &dnsServer{lan: l, addresses: [][4]byte{gatewayIP}, ttl: 60}
+				l.dhcp.dns = clientIP
+				l.until(3*time.Minute, "the node is registered", l.registered)
+			}
+		})
+	}
+}
+
 // While only the gateway is off, DHCP is asked now and then, and the address stays.
 func TestGatewayOffIsNoOtherSubnet(t *testing.T) {
 	t.Parallel()

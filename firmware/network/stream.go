@@ -153,6 +153,7 @@ func (n *Network) pollStreams(now time.Duration) {
 func (n *Network) dial(now time.Duration, s int) {
 	a, ok, err := n.resolver.address(now)
 	if err != nil {
+		n.recheck(now)
 		n.dialFailed(now, s, err)
 		return
 	}
