@@ -70,7 +70,7 @@ func (n *Network) pollNeighbors(now time.Duration) {
 func (n *Network) missed(now time.Duration, ip [4]byte) {
 	if n.dhcp.RouterMissing(ip) {
 		lease, _ := n.dhcp.Lease()
-		n.logMended(now, &lease)
+		n.logMended(now, lease)
 	}
 	n.recheck(now)
 }

@@ -94,7 +94,7 @@ func (n *Network) setAddress(now time.Duration) {
 		n.loseAddress(now, errNewAddress)
 	}
 	if lease.Mended {
-		n.logMended(now, &lease)
+		n.logMended(now, lease)
 	}
 	n.address = lease.Address
 	n.neighbors.forget()

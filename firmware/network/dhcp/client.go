@@ -94,12 +94,13 @@ func (c *Client) Start(now time.Duration, entropy uint32) {
 // Stop ends when the link goes down. The lease can be asked for again.
 func (c *Client) Stop() { c.state, c.held, c.due, c.at = stopped, false, false, never }
 
-// Lease returns the lease that holds; ok is false if none does.
-func (c *Client) Lease() (l Lease, ok bool) { return c.lease, c.held }
+// Lease returns the lease that holds; ok is false if none does. The lease stays the
+// Client's, and is to be read before its next input.
+func (c *Client) Lease() (l *Lease, ok bool) { return &c.lease, c.held }
 
 // Last returns the lease that was in use before the link went down, which Reuse
 // would take into use; ok is false if there is none, or one holds already.
-func (c *Client) Last() (l Lease, ok bool) { return c.lease, c.reusable && !c.held }
+func (c *Client) Last() (l *Lease, ok bool) { return &c.lease, c.reusable && !c.held }
 
 // Reuse takes the last lease into use until it ends, although no server answers
 // (RFC 2131, section 3.2, step 5): the caller knows that the board is on the same
@@ -280,9 +281,9 @@ func (c *Client) sent(now time.Duration) {
 
 // bind takes a lease that was acknowledged. It reports Bound if the kept
 // address, router or name servers are others than before.
-func (c *Client) bind(now time.Duration, l Lease) Event {
+func (c *Client) bind(now time.Duration, l *Lease) Event {
 	changed := !c.held || !l.same(c.lease)
-	c.state, c.lease, c.held, c.reusable, c.due = bound, l, true, true, false
+	c.state, c.lease, c.held, c.reusable, c.due = bound, *l, true, true, false
 	c.naks, c.shunned = 0, [4]byte{}
 	if l.Time == 0 { // for ever
 		c.renewAt, c.rebindAt, c.endAt, c.at = never, never, never, never

@@ -157,7 +157,7 @@ func (c *Client) receiveVerdict(now time.Duration, a *answer) Event {
 	if !usable(a.lease.Address) {
 		return None
 	}
-	return c.bind(now, a.lease)
+	return c.bind(now, &a.lease)
 }
 
 // mayDecide tells whether a server was asked: the one that made the offer, or gave

@@ -37,8 +37,8 @@ func TestOptionsOmitted(t *testing.T) {
 		c.Poll(now)
 		message(t, c, now)
 		c.Receive(now, reply(c, wire.MsgAck, hour))
-		if l, ok := c.Lease(); !ok || l != want {
-			t.Errorf("%s: lease %+v, want %+v", name, l, want)
+		if l, ok := c.Lease(); !ok || *l != want {
+			t.Errorf("%s: lease %+v, want %+v", name, *l, want)
 		}
 	}
 	c := &Client{MAC: mac}
@@ -47,8 +47,8 @@ func TestOptionsOmitted(t *testing.T) {
 	c.Receive(0, reply(c, wire.MsgOffer, mask, router, servers))
 	message(t, c, 0)
 	c.Receive(0, reply(c, wire.MsgAck, hour))
-	if l, ok := c.Lease(); !ok || l != want {
-		t.Errorf("requesting: lease %+v, want %+v", l, want)
+	if l, ok := c.Lease(); !ok || *l != want {
+		t.Errorf("requesting: lease %+v, want %+v", *l, want)
 	}
 }
 
