@@ -130,7 +130,7 @@ func (g *Gateway) upstreamFailure(conn *boardConn, c *call, err error) *refusal 
 // write hands an answer on with a short head: boards have little room for one.
 func (a *answer) write(w http.ResponseWriter) {
 	h := w.Header()
-	for name, value := range map[string]string{"Content-Type": a.contentType, "Retry-After": a.retryAfter, "Date": a.date, "ETag": a.etag} {
+	for name, value := range map[string]string{"Content-Type": a.contentType, "Retry-After": a.retryAfter, "ETag": a.etag} {
 		if value != "" {
 			h.Set(name, value)
 		}

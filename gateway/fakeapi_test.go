@@ -80,6 +80,7 @@ func (f *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	down := f.down
 	f.mu.Unlock()
 	w.Header().Set("Content-Type", jsonType)
+	w.Header().Set("Date", time.Now().UTC().Format(http.TimeFormat))
 	asNode := r.Header.Get("Impersonate-User")
 	switch {
 	case down:

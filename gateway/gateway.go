@@ -156,7 +156,7 @@ func (g *Gateway) shutdown(server *http.Server) error {
 // serveBoard answers one request of a board.
 func (g *Gateway) serveBoard(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
-	rec := &recorder{ResponseWriter: w, code: http.StatusOK}
+	rec := &recorder{ResponseWriter: w, clock: &g.upstream.clock, code: http.StatusOK}
 	c, refused := g.handle(rec, r)
 	if refused != nil {
 		g.refusedRequest(r, refused)
@@ -233,20 +233,6 @@ func (g *Gateway) supersede(conn *boardConn, why string) {
 	g.log.Debug("Closed a connection for a newer one of the same board", "addr", conn.host(), "node", node, "cause", why)
 	_ = conn.Close() // the board may have gone long ago
 }
-
-// recorder remembers the status code for the metrics.
-type recorder struct {
-	http.ResponseWriter
-	code int
-}
-
-func (r *recorder) WriteHeader(code int) {
-	r.code = code
-	r.ResponseWriter.WriteHeader(code)
-}
-
-// Unwrap lets http.ResponseController reach the connection.
-func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
 const refusedRequestLine = "Refused a board's request"
 

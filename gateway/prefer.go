@@ -41,13 +41,13 @@ func (a *answer) minimal(method string) *answer {
 		return a
 	}
 	if method != http.MethodPost {
-		return &answer{code: http.StatusNoContent, date: a.date, etag: `"` + o.Metadata.ResourceVersion + `"`}
+		return &answer{code: http.StatusNoContent, etag: `"` + o.Metadata.ResourceVersion + `"`}
 	}
 	body, err := json.Marshal(&o)
 	if err != nil {
 		return a
 	}
-	return &answer{code: a.code, contentType: jsonType, date: a.date, body: body}
+	return &answer{code: a.code, contentType: jsonType, body: body}
 }
 
 // isVersion reports whether a resourceVersion is one by KEP-5504, a number,

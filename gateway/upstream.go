@@ -31,6 +31,7 @@ type upstream struct {
 	base      *url.URL
 	transport http.RoundTripper // adds the gateway's own credentials
 	places    requestPlaces
+	clock     apiClock
 	userAgent string
 
 	credentials Credentials // of nodes, for IdentityCertificates
@@ -68,10 +69,10 @@ type request struct {
 
 // An answer is what the API server said, as far as a board gets it.
 type answer struct {
-	code                          int
-	contentType, retryAfter, date string
-	etag                          string // of a short answer
-	body                          []byte
+	code                    int
+	contentType, retryAfter string
+	etag                    string // of a short answer
+	body                    []byte
 }
 
 var (
@@ -104,6 +105,7 @@ func (u *upstream) do(ctx context.Context, r request) (*answer, error) {
 		return nil, fmt.Errorf("API server %s: %w", u.base.Host, err)
 	}
 	defer resp.Body.Close()
+	u.clock.saw(resp.Header.Get("Date"))
 	return readAnswer(resp)
 }
 
@@ -132,7 +134,6 @@ func readAnswer(resp *http.Response) (*answer, error) {
 		code:        resp.StatusCode,
 		contentType: resp.Header.Get("Content-Type"),
 		retryAfter:  resp.Header.Get("Retry-After"),
-		date:        resp.Header.Get("Date"),
 		body:        body,
 	}, nil
 }
