@@ -34,8 +34,9 @@ func (w *witness) remember(t *neighbors) {
 	}
 }
 
-// askWitness makes q a question to the witness, if it is to be asked. It goes to
-// it alone: elsewhere nobody is to learn the address that it comes from.
+// askWitness makes q a question to the witness, and reports whether it is to be
+// asked. The question goes to the witness alone: on another network no other host
+// must learn the address that it has as its source.
 func (n *Network) askWitness(q *query) bool {
 	w := &n.witness
 	last, ok := n.dhcp.Last()

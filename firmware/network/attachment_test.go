@@ -48,7 +48,7 @@ func TestLeaseWithoutServer(t *testing.T) {
 	}
 }
 
-// The same lease holds on when the server comes back.
+// The same lease goes on to hold when the server is back.
 func TestLeaseWithoutServerForAWhile(t *testing.T) {
 	t.Parallel()
 	l := newLAN(t, "192.0.2.1:8080").up()
@@ -109,8 +109,8 @@ func (l *lan) move() {
 	l.gateway.conns = nil
 }
 
-// A server that says nothing to a question for an address of another subnet is as
-// good as one that refuses it.
+// It makes no difference whether the new subnet's server refuses a request for an
+// address of another subnet, or ignores it.
 func TestSubnetChanges(t *testing.T) {
 	t.Parallel()
 	for name, nak := range map[string]bool{"server is silent": false, "server refuses": true} {
@@ -132,8 +132,8 @@ func TestSubnetChanges(t *testing.T) {
 }
 
 // A gateway whose name is not found may be known to another name server by now.
-// Frames for the board alone come meanwhile, too: without, the Wi-Fi network counts
-// as silent after 5 minutes.
+// Meanwhile the board gets frames of its own, too: without, package wifi takes the
+// network for silent after 5 minutes.
 func TestNameServerMoves(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -225,7 +225,7 @@ func TestRouterOffTheSubnet(t *testing.T) {
 			l.up()
 			l.run(2 * time.Hour)
 			if got := strings.Count(l.log(), "Invalid router"); got != strings.Count(tt.want, "Invalid router") {
-				t.Errorf("log should tell %q once:\n%s", tt.want, l.log())
+				t.Errorf("log should have %q once:\n%s", tt.want, l.log())
 			}
 			if l.n.state.Begun[board.NetworkUp] != 1 {
 				t.Errorf("states began %v", l.n.state.Begun)
@@ -234,8 +234,7 @@ func TestRouterOffTheSubnet(t *testing.T) {
 	}
 }
 
-// A network without a router is one: no other host is taken for it, and nobody is
-// warned.
+// On a network without a router no other host is taken for one, without a warning.
 func TestNoRouter(t *testing.T) {
 	t.Parallel()
 	l := newLAN(t, "192.0.2.1:8080")
@@ -243,5 +242,20 @@ func TestNoRouter(t *testing.T) {
 	l.up()
 	if lease, _ := l.n.dhcp.Lease(); lease.Router != nobody || strings.Contains(l.log(), "outer in DHCP") {
 		t.Errorf("router %v\n%s", lease.Router, l.log())
+	}
+}
+
+// While the gateway is off, another server that answers first does not take the
+// board over from the one whose lease it has.
+func TestGatewayOffAndRogueServer(t *testing.T) {
+	t.Parallel()
+	l := newLAN(t, "192.0.2.50:8080")
+	l.dhcp.slow = 3 * time.Millisecond
+	l.n.LinkUp(0)
+	l.run(time.Minute)
+	l.client.dhcp = &dhcpServer{lan: l, host: l.client, address: [4]byte{192, 0, 2, 66}, lease: 3600, mask: l.dhcp.mask, router: clientIP, dns: clientIP}
+	l.run(20 * time.Minute)
+	if l.n.address != boardIP || len(l.client.dhcp.asked) == 0 {
+		t.Errorf("address %v, the rogue server was asked %d times", l.n.address, len(l.client.dhcp.asked))
 	}
 }

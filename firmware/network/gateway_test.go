@@ -247,7 +247,7 @@ func TestAddressIsAsked(t *testing.T) {
 	}
 }
 
-// Who probes for the board's address is told that it is taken (RFC 5227, section 2.1.1).
+// A host that probes for the board's address learns that it is taken (RFC 5227, section 2.1.1).
 func TestAddressIsProbed(t *testing.T) {
 	t.Parallel()
 	l := newLAN(t, "192.0.2.1:8080").up()

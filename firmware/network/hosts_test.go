@@ -228,7 +228,7 @@ type dhcpServer struct {
 	mean    bool // it offers, and gives nothing
 	nak     bool
 	strict  bool // it refuses a request for another address than its own
-	careful bool // it says nothing to such a one
+	careful bool // it ignores such a one
 	omit    []wiredhcp.OptNum
 	address [4]byte
 	mask    [4]byte
@@ -309,7 +309,7 @@ type dnsServer struct {
 	code      byte
 	truncated bool
 	alias     string // Optional: names, separated by blanks: the one that is asked stands for the first
-	reversed  bool   // the records come in the opposite order
+	reversed  bool   // records in the opposite order
 	addresses [][4]byte
 	ttl       uint32
 	asked     int

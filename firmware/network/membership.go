@@ -24,7 +24,7 @@ const (
 )
 
 // The reports of each version, behind the option router alert (RFC 2113). That of
-// version 3 says that no source is excluded.
+// version 3 excludes no source.
 const (
 	reportV1 = "\x94\x04\x00\x00" + "\x12\x00\x0d\x04" + "\xe0\x00\x00\xfb"
 	reportV2 = "\x94\x04\x00\x00" + "\x16\x00\x09\x04" + "\xe0\x00\x00\xfb"

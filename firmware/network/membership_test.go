@@ -80,8 +80,8 @@ func (l *lan) query(from [4]byte, body ...byte) {
 	l.client.send(bodyStart+size, buf[:])
 }
 
-// A switch that snoops is told at once that the board is in mDNS's group, and
-// once more, should the first report be lost.
+// The board reports at once that it is in mDNS's group, and once more, should the
+// first report be lost.
 func TestGroupIsJoined(t *testing.T) {
 	t.Parallel()
 	l := newLAN(t, "192.0.2.1:8080")
@@ -138,6 +138,21 @@ func TestGroupIsAsked(t *testing.T) {
 	}
 }
 
+// Without an address there is nothing to answer from, nor to wait for.
+func TestGroupIsAskedBeforeLease(t *testing.T) {
+	t.Parallel()
+	l := newLAN(t, "192.0.2.1:8080")
+	l.dhcp.silent = true
+	sent := l.reports()
+	l.n.LinkUp(0)
+	l.run(time.Second)
+	l.query(gatewayIP, 0x11, 10, 0, 0, 0, 0, 0, 0)
+	l.run(time.Minute)
+	if len(*sent) != 0 {
+		t.Errorf("reports are %v", *sent)
+	}
+}
+
 // Boards that are asked at once do not answer at once.
 func TestGroupIsAskedOfMany(t *testing.T) {
 	t.Parallel()
@@ -153,7 +168,7 @@ func TestGroupIsAskedOfMany(t *testing.T) {
 		after += (*sent)[0].at - begin
 	}
 	if mean := after / 20; mean < 2*time.Second || mean > 8*time.Second {
-		t.Errorf("reports come %v after the query, of the 10 s that it allows", mean)
+		t.Errorf("reports are sent %v after the query, of the 10 s that it allows", mean)
 	}
 }
 

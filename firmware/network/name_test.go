@@ -162,7 +162,7 @@ func TestNameOfMDNSFromGroup(t *testing.T) {
 	}
 }
 
-// Nobody has asked: what all are told then changes nothing.
+// An answer without a question changes nothing.
 func TestNameOfMDNSUnasked(t *testing.T) {
 	t.Parallel()
 	l := newLAN(t, "picolet.example.org:8080")

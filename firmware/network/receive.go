@@ -53,8 +53,8 @@ func (n *Network) Receive(now time.Duration, frame []byte) {
 	}
 }
 
-// readPacket checks a packet. Fragments are refused, and options but IGMP's: nobody
-// sends them to a board without intent.
+// readPacket checks a packet. Fragments are refused, and options other than IGMP's:
+// nobody sends them to a board without intent.
 func readPacket(b []byte) (p packet, ok bool) {
 	f, err := ipv4.NewFrame(b)
 	if err != nil {
@@ -98,7 +98,7 @@ func (n *Network) receivePacket(now time.Duration, p *packet) {
 	switch {
 	case p.protocol == lneto.IPProtoUDP:
 		n.receiveUDP(now, p, own)
-	case p.protocol == lneto.IPProtoIGMP:
+	case p.protocol == lneto.IPProtoIGMP && n.address != [4]byte{}:
 		n.membership.receive(now, p.payload, n.random.next())
 	case !own || !unicast(p.src) || p.src == n.address:
 	case p.protocol == lneto.IPProtoTCP:

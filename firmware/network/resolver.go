@@ -45,7 +45,7 @@ type resolver struct {
 
 	asking bool
 	due    bool // a question is to be sent
-	absent bool // a server has said that there is no such address
+	absent bool // a server has answered that there is no such address
 	tries  uint8
 	at     time.Duration // when to ask again
 	port   uint16        // of the question; 0: none
@@ -272,13 +272,13 @@ func (r *resolver) receive(now time.Duration, b []byte) {
 	case code == dns.RCodeSuccess && r.take(now, m, off, int(f.ANCount())):
 	case code == dns.RCodeNameError, code == dns.RCodeSuccess && !f.Flags().IsTruncated():
 		r.deny(now)
-	default: // another server may know, or say it in fewer bytes (RFC 2181, section 9)
+	default: // another server may know, or have a shorter answer (RFC 2181, section 9)
 		r.at = now
 	}
 }
 
 // receiveMulticast takes an answer that was sent to all hosts (RFC 6762, section
-// 6). It does not say which question it is for.
+// 6), without the question and its number.
 func (r *resolver) receiveMulticast(now time.Duration, b []byte) {
 	m := message(b)
 	f, err := dns.NewFrame(b)
@@ -307,7 +307,8 @@ func (r *resolver) deny(now time.Duration) {
 }
 
 // take reads the addresses of an answer, through the names that stand for the
-// one that was asked: these may come in any order. It reports whether there is one.
+// one that was asked, in whatever order (RFC 1034, section 3.6.2). It reports whether
+// there is one.
 func (r *resolver) take(now time.Duration, m message, off, records int) bool {
 	found := addresses{ttl: maxTTL}
 	for target := -1; found.aliases < maxAliases; {

@@ -187,8 +187,8 @@ func (c *Chip) receive() (more bool) {
 	return true
 }
 
-// take passes a frame on. Frames for all come through from an access point that has
-// forgotten the board, too.
+// take passes a frame on. Only one for the board alone shows that the access point
+// knows it: broadcasts get through without.
 func (c *Chip) take(frame []byte) {
 	if len(frame) > 0 && frame[0]&1 == 0 {
 		c.received(c.config.Clock())

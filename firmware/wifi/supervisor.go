@@ -151,7 +151,7 @@ func (s *supervisor) exchangeFailed(now time.Duration) {
 	s.leave(now)
 }
 
-// leave takes the chip's power: it has to start anew.
+// leave takes the chip's power, so that it starts again.
 func (s *supervisor) leave(now time.Duration) {
 	s.busErrors = 0
 	if s.phase == joined {
@@ -160,7 +160,7 @@ func (s *supervisor) leave(now time.Duration) {
 	s.phase, s.at = unpowered, now
 }
 
-// received notes that a frame for this board alone has come.
+// received notes a frame for this board alone.
 func (s *supervisor) received(now time.Duration) {
 	if s.phase == joined {
 		s.at = now + maxSilence
@@ -169,7 +169,7 @@ func (s *supervisor) received(now time.Duration) {
 
 // failed acts on the end of joining, or of a network.
 func (s *supervisor) failed(now time.Duration, why meaning) {
-	s.phase = idle
+	s.phase, s.silent = idle, false
 	first, last, state := firstRetry, lastRetry, board.NetworkNoAccessPoint
 	if why == refused {
 		first, last, state = firstRefusedRetry, lastRefusedRetry, board.NetworkWrongPassphrase

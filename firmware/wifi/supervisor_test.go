@@ -237,8 +237,8 @@ func TestErrorsWithoutAWordOfTheChipTakeItsPower(t *testing.T) {
 	}
 }
 
-// An access point that has forgotten the board does not say so: the board notices
-// that no frame comes for it alone, and starts the chip anew.
+// An access point that has forgotten the board sends no word of it: when there was no
+// frame for the board alone for a while, the chip is restarted.
 func TestSilentNetworkIsLeft(t *testing.T) {
 	t.Parallel()
 	now := time.Duration(0)

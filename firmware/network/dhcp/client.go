@@ -28,6 +28,7 @@ const (
 	minRenew     = 60 * time.Second // between requests to prolong (RFC 2131, 4.4.5)
 	minLease     = 10 * time.Second // a shorter one is taken for this long
 	shunTime     = 5 * time.Second  // in which others may offer, before a server that did not keep its word is asked again
+	loyalTime    = 5 * time.Second  // in which only the server of a lease that holds may offer
 )
 
 // state is that of RFC 2131, figure 5.
@@ -75,7 +76,7 @@ type Client struct {
 	renewAt  time.Duration
 	rebindAt time.Duration
 	endAt    time.Duration
-	held     bool // lease is in use; while rebooting or selecting, too, if Reuse or Recheck says so
+	held     bool // lease is in use: after Reuse and Recheck also while rebooting, selecting and requesting
 	reusable bool // lease has not ended: it may be asked for again
 }
 
@@ -103,8 +104,8 @@ func (c *Client) Lease() (l *Lease, ok bool) { return &c.lease, c.held }
 func (c *Client) Last() (l *Lease, ok bool) { return &c.lease, c.reusable && !c.held }
 
 // Reuse takes the last lease into use until it ends, although no server answers
-// (RFC 2131, section 3.2, step 5): the caller knows that the board is on the same
-// network. Servers are asked on.
+// (RFC 2131, section 3.2): the caller knows that the board is on the same network.
+// The client goes on asking.
 func (c *Client) Reuse(now time.Duration) Event {
 	if !c.reusable || now >= c.endAt || c.state != rebooting && c.state != selecting {
 		return None

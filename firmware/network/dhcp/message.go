@@ -134,7 +134,8 @@ func (c *Client) Receive(now time.Duration, p []byte) Event {
 	switch c.state {
 	case selecting:
 		shunned := a.lease.Server == c.shunned && now < c.began+shunTime
-		if a.kind == wire.MsgOffer && usable(a.lease.Address) && !shunned {
+		foreign := c.held && a.lease.Server != c.lease.Server && now < c.began+loyalTime
+		if a.kind == wire.MsgOffer && usable(a.lease.Address) && !shunned && !foreign {
 			c.offer = a.lease
 			c.begin(now, requesting)
 		}

@@ -131,7 +131,7 @@ func TestOptionOverloadCut(t *testing.T) {
 func TestServersInvalid(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
-		told []byte
+		sent []byte
 		want [2][4]byte
 	}{
 		"first is zero":   {[]byte{0, 0, 0, 0, 10, 0, 0, 53}, [2][4]byte{{10, 0, 0, 53}}},
@@ -140,7 +140,7 @@ func TestServersInvalid(t *testing.T) {
 		"half an address": {[]byte{10, 0, 0, 53, 10, 0}, [2][4]byte{{10, 0, 0, 53}}},
 	}
 	for name, tt := range tests {
-		c := held(t, option{wire.OptDNSServers, tt.told})
+		c := held(t, option{wire.OptDNSServers, tt.sent})
 		if l, _ := c.Lease(); l.DNS != tt.want {
 			t.Errorf("%s: %v, want %v", name, l.DNS, tt.want)
 		}
@@ -156,7 +156,7 @@ func TestRouters(t *testing.T) {
 		router, spare [4]byte
 		mended        bool
 	}{
-		"not told":                {[]option{mask(255, 255, 255, 0)}, [4]byte{}, [4]byte{}, false},
+		"none named":              {[]option{mask(255, 255, 255, 0)}, [4]byte{}, [4]byte{}, false},
 		"on the subnet":           {[]option{mask(255, 255, 255, 0), at(10, 0, 0, 7)}, [4]byte{10, 0, 0, 7}, [4]byte{}, false},
 		"off the subnet":          {[]option{mask(255, 255, 255, 0), at(10, 0, 7, 1)}, [4]byte{10, 0, 7, 1}, server, false},
 		"off a subnet of one":     {[]option{mask(255, 255, 255, 255), at(10, 0, 0, 1)}, [4]byte{10, 0, 0, 1}, [4]byte{}, false},

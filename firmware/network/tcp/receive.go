@@ -96,8 +96,8 @@ func (c *Conn) receiveOutside(now time.Duration, seg wire.Segment) {
 
 // challenge acknowledges again what was received, so that a peer that has lost its
 // place finds it. There are few of those in a time: whoever guesses segments must not
-// make the board send. They are counted for each connection, as a count for all
-// would tell a stranger of the others.
+// make the board send. They are counted for each connection: a count for all
+// would show a stranger that there are others.
 func (c *Conn) challenge(now time.Duration) {
 	if c.challenges == 0 || now >= c.challenged+challengeInterval {
 		c.challenges, c.challenged = 0, now
@@ -190,7 +190,7 @@ func (c *Conn) setWindow(seg wire.Segment) {
 	c.takeWindow(uint32(seg.WND), seg.SEQ, seg.ACK)
 }
 
-// takeWindow notes the peer's window, and the segment that told it.
+// takeWindow notes the peer's window, and the segment that had it.
 func (c *Conn) takeWindow(wnd uint32, seq, ack wire.Value) {
 	c.wnd, c.wl1, c.wl2 = wnd, seq, ack
 	c.maxWnd = max(c.maxWnd, wnd)
