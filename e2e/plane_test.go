@@ -121,7 +121,7 @@ func startPlane(ctx context.Context, dir string, o cluster.Options) (*plane, err
 	p := &plane{dir: dir}
 	var err error
 	o.Dir = filepath.Join(dir, "plane")
-	o.APIServerArgs = []string{"audit-policy-file=" + policy, "audit-log-path=" + p.auditLog()}
+	o.APIServerArgs = append(o.APIServerArgs, "audit-policy-file="+policy, "audit-log-path="+p.auditLog())
 	o.ControllerManagerArgs = []string{
 		"node-monitor-grace-period=" + gracePeriod.String(),
 		"node-monitor-period=1s", // 5s as Kubernetes has it

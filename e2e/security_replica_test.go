@@ -39,7 +39,7 @@ type replicaRun struct {
 	log     *logBuffer
 }
 
-func startReplica(t *testing.T, p *plane) *replicaRun {
+func startReplica(t *testing.T, p *plane, change ...func(*replica.Config)) *replicaRun {
 	t.Helper()
 	r := &replicaRun{plane: p, log: new(logBuffer)}
 	var err error
@@ -48,10 +48,14 @@ func startReplica(t *testing.T, p *plane) *replicaRun {
 	own, err := p.identity(t.Context(), gatewayAccount)
 	must(t, err)
 	address := netns.Address()
-	run, err := replica.New(replica.Config{
+	c := replica.Config{
 		Kubernetes: own, Name: unique("replica"), Addresses: []netip.Addr{address}, ListenHost: address.String(),
 		Logger: slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-	})
+	}
+	for _, f := range change {
+		f(&c)
+	}
+	run, err := replica.New(c)
 	must(t, err)
 	r.key, err = run.PublicKey(t.Context())
 	must(t, err)
