@@ -27,9 +27,9 @@ import (
 
 // link runs a replica of the gateway that gives pico-part a part, and opens its
 // link.
-func (l *live) link(t *testing.T, part NodePart) (s *session.Session, end func()) {
+func (l *live) link(t *testing.T, part NodePart, change ...func(*Config)) (s *session.Session, end func()) {
 	t.Helper()
-	h := l.gateway(t)
+	h := l.gateway(t, change...)
 	list := NewAllowList()
 	if err := list.Allow(boardKey(1).Public, "pico-part"); err != nil {
 		t.Fatal(err)
@@ -118,13 +118,28 @@ func (l *live) part(t *testing.T) {
 	}
 	end()
 	moved := testPart
+	moved.Pods = 0
 	moved.Labels = map[string]string{"topology.kubernetes.io/zone": "cellar"}
 	moved.Kubelet = netip.MustParseAddrPort("192.0.2.11:20002")
-	l.link(t, moved)
+	_, end = l.link(t, moved)
 	eventually(t, "the Node has the other replica's part", func() bool { return hasPart(l.nodeNamed(t, "pico-part"), &moved) })
-	if n := l.nodeNamed(t, "pico-part"); n.Labels["a"] != "gateway" || n.Status.Capacity.Cpu().Value() != 1 {
+	n := l.nodeNamed(t, "pico-part")
+	if n.Labels["a"] != "gateway" || n.Status.Capacity.Cpu().Value() != 1 {
 		t.Errorf("labels %v, status %+v", n.Labels, n.Status)
 	}
+	if n.Status.Capacity.Pods().Value() != 0 {
+		t.Errorf("room for pods: %v", n.Status.Capacity)
+	}
+	end()
+	l.link(t, NodePart{}, func(c *Config) {
+		c.Nodes = NodeSettings{OS: "picolet", Zone: "roof", NoHostnameLabel: true, NoHostnameAddress: true}
+	})
+	eventually(t, "the Node is as the gateway's settings say", func() bool {
+		n := l.nodeNamed(t, "pico-part")
+		_, hasHostname := n.Labels[corev1.LabelHostname]
+		return n.Labels[corev1.LabelOSStable] == "picolet" && n.Status.NodeInfo.OperatingSystem == "picolet" && n.Labels[corev1.LabelTopologyZone] == "roof" &&
+			!hasHostname && len(n.Status.Addresses) == 0 && n.Status.Capacity.Cpu().Value() == 1
+	})
 }
 
 // flooded: of a board that sends Events as fast as it can, the real API server gets

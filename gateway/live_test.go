@@ -74,13 +74,13 @@ func startLive(t *testing.T, apiServerArgs ...string) *live {
 	return l
 }
 
-func (l *live) gateway(t *testing.T) *harness {
+func (l *live) gateway(t *testing.T, change ...func(*Config)) *harness {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := startOn(t, ln, nil, l.own)
+	h := startOn(t, ln, nil, l.own, change...)
 	h.addr = ln.Addr().String()
 	eventually(t, "the gateway is ready", func() bool { return h.rights.get() == nil })
 	return h
