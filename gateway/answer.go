@@ -61,7 +61,7 @@ func (g *Gateway) forward(w http.ResponseWriter, r *http.Request, c *call) *refu
 // judge tells refusals of the gateway's own identity from refusals of the
 // node's. A board can do nothing about the former: it is told to come again.
 func (g *Gateway) judge(conn *boardConn, c *call, a *answer) *refusal {
-	if g.isOwnFault(a) {
+	if g.isOwnFault(c.node, a) {
 		return ownRightsMissing()
 	}
 	if a.code == http.StatusForbidden {
@@ -70,18 +70,34 @@ func (g *Gateway) judge(conn *boardConn, c *call, a *answer) *refusal {
 	return nil
 }
 
-// isOwnFault reports whether an answer turns the gateway away, not a node, and
-// then has the gateway's rights looked at again.
-func (g *Gateway) isOwnFault(a *answer) bool {
+// isOwnFault reports whether an answer to a request as node turns the gateway away, not
+// the node, and then has the gateway's rights checked again.
+func (g *Gateway) isOwnFault(node string, a *answer) bool {
 	switch {
 	case a.code == http.StatusUnauthorized:
 		g.rightsLost(g.upstream.unauthorized())
 	case a.code == http.StatusForbidden && aboutImpersonation(a.body):
 		g.rightsLost("the API server does not let the gateway act for nodes: apply deploy/rbac.yaml")
+	case a.code == http.StatusForbidden && notTakenForNode(a.body, node):
+		g.rightsLost("the API server does not authorize a node to act on its own objects: finding the way to act for nodes again")
 	default:
 		return false
 	}
 	return true
+}
+
+// notTakenForNode reports whether the API server's authorizers refused what a node asked
+// for, which is its own: to a user of group system:nodes they allow all operations of the
+// table. The user arrives without the group when the gateway was given the right to plain
+// impersonation after it had found the constrained kind, see findImpersonation. What
+// admission plugins refuse reads otherwise.
+func notTakenForNode(body []byte, node string) bool {
+	var s metav1.Status
+	if json.Unmarshal(body, &s) != nil {
+		return false
+	}
+	_, why, _ := strings.Cut(s.Message, " is forbidden: ")
+	return strings.HasPrefix(why, `User "`+nodeUserPrefix+node+`" cannot `)
 }
 
 // aboutImpersonation reports whether a 403 turned the gateway away, not the node

@@ -79,7 +79,7 @@ func (l *boardLink) tell(ctx context.Context, r request, loud bool) (taken, trie
 		return false, false
 	case err == nil && (a.code/100 == 2 || a.code == http.StatusNotFound):
 		return true, true
-	case err == nil && g.isOwnFault(a):
+	case err == nil && g.isOwnFault(l.node, a):
 		return false, true
 	case loud && err != nil:
 		g.log.Warn("Cannot tell the API server where a node's kubelet port is and which labels it has: trying on", l.attrs("err", err)...)

@@ -89,18 +89,27 @@ func (g *Gateway) rightsLost(message string) {
 // it in doubt. It returns when ctx ends, and with an error if the gateway must
 // not run.
 func (g *Gateway) keepRights(ctx context.Context) error {
-	for ctx.Err() == nil {
+	for doubts := 0; ctx.Err() == nil; doubts++ {
 		if err := g.gainRights(ctx); err != nil {
 			return err
 		}
+		passed := time.Now()
 		select {
 		case <-ctx.Done():
 		case <-g.rights.doubt:
 		}
-		sleep(ctx, time.Second) // a burst of refusals is one doubt
+		pause := time.Second // a burst of refusals is one doubt
+		if doubts > 0 && time.Since(passed) < doubtPause {
+			pause = doubtPause
+		}
+		sleep(ctx, pause)
 	}
 	return nil
 }
+
+// doubtPause bounds how often requests have Preflight run that are refused although it
+// passes.
+const doubtPause = 10 * time.Second
 
 // gainRights runs Preflight until it passes or says that it never may.
 func (g *Gateway) gainRights(ctx context.Context) error {
