@@ -28,7 +28,7 @@ var (
 	ErrBusy = errors.New("too many certificates of nodes are being requested: try again")
 
 	// ErrFull says that as many nodes as are allowed are in use.
-	ErrFull = errors.New("no certificates for more nodes: raise MaxNodes, or remove nodes")
+	ErrFull = errors.New("no certificates for more nodes: raise --max-boards, or remove nodes")
 )
 
 // Pool holds the credentials of nodes. Make it by [New]; all methods may be called

@@ -123,7 +123,7 @@ func (c *claims) room() *refusal {
 	if len(c.byNode) < c.max {
 		return nil
 	}
-	return unavailable("boards", 30, "all %d node names of this gateway are in use; raise MaxBoards or start another gateway", c.max)
+	return unavailable("boards", 30, "all %d node names of this gateway are in use; raise --max-boards or start another gateway", c.max)
 }
 
 func (c *claims) drop(node string, k *claim) {

@@ -89,7 +89,7 @@ func (c *configMapCache) room() *refusal {
 			return nil
 		}
 	}
-	return unavailable("configmaps", 30, "boards read %d ConfigMaps, which is all that this gateway may watch; raise MaxConfigMaps", c.max)
+	return unavailable("configmaps", 30, "boards read %d ConfigMaps, which is all that this gateway may watch; raise --max-configmaps", c.max)
 }
 
 func (c *configMapCache) start(key feedKey) *feed {

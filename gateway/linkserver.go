@@ -223,7 +223,7 @@ func (s *linkServer) tellHandshake(c *linkConn, err error) {
 }
 
 // errFull refuses a link beyond Config.MaxBoards.
-var errFull = errors.New("all links of this gateway are in use; raise MaxBoards or start another gateway")
+var errFull = errors.New("all links of this gateway are in use; raise --max-boards or start another gateway")
 
 // outcome is how a handshake ended, in a word.
 func (c *linkConn) outcome(err error) string {

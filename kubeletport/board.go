@@ -119,12 +119,9 @@ func noAnswer(node string, timedOut bool, err error) *refusal {
 // check refuses answers that are not the client's business.
 func (a *boardAnswer) check(node string) *refusal {
 	switch {
-	case a.code == http.StatusUnauthorized:
+	case a.code < 200 || a.code/100 == 3 || a.code == http.StatusUnauthorized: // through its link a board asks for no token
 		a.close()
-		return refuse(http.StatusBadGateway, "the board of node %s does not take the gateway's token for it: give the one that it was provisioned with", node)
-	case a.code < 200 || a.code/100 == 3:
-		a.close()
-		return refuse(http.StatusBadGateway, "the board of node %s gave the answer %d, which a kubelet does not give", node, a.code)
+		return refuse(http.StatusBadGateway, "the board of node %s gave the answer %d, which a linked board does not give", node, a.code)
 	}
 	return nil
 }
@@ -138,9 +135,6 @@ func (b *boardClient) do(ctx context.Context, p *port, q boardRequest) (*boardAn
 	r.Header["User-Agent"] = nil // a board reads none: save its air
 	if len(q.body) > 0 {
 		r.Header.Set("Content-Type", jsonType)
-	}
-	if p.node.Token != "" {
-		r.Header.Set("Authorization", "Bearer "+p.node.Token)
 	}
 	resp, err := b.transport.RoundTrip(r)
 	if err != nil {

@@ -109,9 +109,6 @@ type Node struct {
 	// Version of the firmware, shown as the pod's image. Optional ["unknown"].
 	Version string
 
-	// Token is the bearer token that the board's kubelet asks for. Optional [none].
-	Token string
-
 	// Pod stands for the firmware. Optional [staticpod.New].
 	Pod *corev1.Pod
 }

@@ -103,7 +103,7 @@ func TestPortsRunOut(t *testing.T) {
 		_, err := h.Add(Node{Name: fmt.Sprintf("node-%d", i)})
 		must(t, err)
 	}
-	if _, err := h.Add(Node{Name: "node-3"}); !errors.Is(err, ErrNoPort) || !strings.Contains(err.Error(), "widen the range") {
+	if _, err := h.Add(Node{Name: "node-3"}); !errors.Is(err, ErrNoPort) || !strings.Contains(err.Error(), "widen --kubelet-ports") {
 		t.Errorf("the fourth node on three ports: %v", err)
 	}
 	h.Remove("node-1")

@@ -127,7 +127,7 @@ func (s *Server) close() {
 // Errors of Add.
 var (
 	// ErrNoPort says that the range of ports is used up.
-	ErrNoPort = errors.New("no kubelet port is free: widen the range of ports")
+	ErrNoPort = errors.New("no kubelet port is free: widen --kubelet-ports")
 	// ErrClosed says that Run has ended.
 	ErrClosed = errors.New("the kubelet ports are closed")
 )

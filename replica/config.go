@@ -73,6 +73,9 @@ type Config struct {
 	// address, within NodeNames].
 	InsecureBoards map[string]netip.Addr
 
+	// Limits bound what boards can take. Optional.
+	Limits Limits
+
 	// Logger takes the log. Optional [slog.Default()].
 	Logger *slog.Logger
 }
@@ -91,12 +94,13 @@ func (c *Config) Validate() error {
 	add(c.NoLinks && len(c.Addresses) > 0, "field Addresses is for kubelet ports, which boards without links do not have: leave it out, or NoLinks")
 	add(len(c.Addresses) == 0 && (c.ListenHost != "" || c.FirstPort != 0 || c.LastPort != 0),
 		"field Addresses is required with ListenHost %q and ports %d to %d: give the IP address at which the API server reaches them", c.ListenHost, c.FirstPort, c.LastPort)
-	return errors.Join(errs...)
+	return errors.Join(append(errs, c.Limits.validate())...)
 }
 
 // withDefaults fills in what New itself reads.
 func (c Config) withDefaults() Config {
 	c.Namespace = cmp.Or(c.Namespace, enrolment.DefaultNamespace)
 	c.Logger = cmp.Or(c.Logger, slog.Default())
+	c.Limits = c.Limits.withDefaults()
 	return c
 }

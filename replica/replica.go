@@ -85,11 +85,12 @@ func (r *Replica) newGateway() (_ *gateway.Gateway, err error) {
 	c := r.config
 	g := gateway.Config{
 		Kubernetes: c.Kubernetes, NodeNames: c.NodeNames, AllowClusterAdmin: c.AllowClusterAdmin, Nodes: c.Nodes,
-		Identity: c.Identity, InsecureBoards: c.InsecureBoards, Logger: c.Logger,
+		Identity: c.Identity, InsecureBoards: c.InsecureBoards,
+		MaxBoards: c.Limits.Boards, MaxConfigMaps: c.Limits.ConfigMaps, Logger: c.Logger,
 	}
 	if c.Identity == gateway.IdentityCertificates {
 		r.nodeCerts, err = credentials.New(credentials.Config{
-			Kubernetes: c.Kubernetes, Namespace: c.Namespace, Metrics: r.registry, Logger: c.Logger,
+			Kubernetes: c.Kubernetes, Namespace: c.Namespace, MaxNodes: c.Limits.Boards, Metrics: r.registry, Logger: c.Logger,
 		})
 		if err != nil {
 			return nil, err
@@ -103,7 +104,7 @@ func (r *Replica) newEnrolment() (*enrolment.Enrolment, error) {
 	c := r.config
 	return enrolment.New(enrolment.Config{
 		Kubernetes: c.Kubernetes, Replica: c.Name, Exclusive: c.Exclusive, Namespace: c.Namespace, NodeNames: c.NodeNames,
-		Nodes: nodes{r.asNode}, Metrics: r.registry, Logger: c.Logger,
+		Nodes: nodes{r.asNode}, MaxPending: c.Limits.Pending, Metrics: r.registry, Logger: c.Logger,
 	})
 }
 

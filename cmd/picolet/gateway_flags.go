@@ -41,6 +41,7 @@ type gatewayFlags struct {
 	nodeNames                     []string
 	nodes                         gateway.NodeSettings
 	allowClusterAdmin             bool
+	limits                        limitFlags
 	log                           *logFlag
 }
 
@@ -61,6 +62,7 @@ func (f *gatewayFlags) register(fs *pflag.FlagSet) {
 	fs.StringVar(&f.insecureListen, "insecure-listen", "", "`ADDRESS` for boards by plain HTTP, as "+at("", plainPort)+"; only on networks that you trust (default: none)")
 	fs.StringArrayVar(&f.insecureBoards, "insecure-board", nil, "`NAME=IP`, the node and address of a board that may come by --insecure-listen; may be repeated (default: any board)")
 	fs.StringVar(&f.admin, "admin-listen", at(loopback, adminPort), "`ADDRESS` of the gateway's own /healthz, /readyz and /metrics")
+	f.limits.register(fs)
 	fs.BoolVar(&f.allowClusterAdmin, "allow-cluster-admin", false, "run even with the rights of a cluster administrator; never do that on a cluster of worth")
 }
 
@@ -80,7 +82,7 @@ func (f *gatewayFlags) check() error {
 	case !slices.Contains(identities, gateway.IdentityMode(f.identity)):
 		return usagef("--identity %q: choose one of %v", f.identity, identities)
 	}
-	return nil
+	return f.limits.check()
 }
 
 // config is the configuration by the flags, without a Logger.
@@ -88,6 +90,7 @@ func (f *gatewayFlags) config(kubernetes *rest.Config) (c replica.Config, err er
 	c = replica.Config{
 		Kubernetes: kubernetes, Namespace: f.namespace, NodeNames: f.nodeNames, AllowClusterAdmin: f.allowClusterAdmin,
 		Identity: gateway.IdentityMode(f.identity), Nodes: f.nodes, NoLinks: f.listen == "",
+		Limits: f.limits.Limits,
 	}
 	if c.Name, err = replicaName(f.name); err != nil {
 		return c, err

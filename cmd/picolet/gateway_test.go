@@ -36,6 +36,13 @@ func TestGatewayFlagsBecomeConfig(t *testing.T) {
 				Addresses: here, ListenHost: loopback, FirstPort: 7, LastPort: 9,
 			},
 		},
+		"with other limits": {
+			args: []string{"--name", "left", "--kubelet-ports", "", "--max-boards", "7", "--max-pending", "8", "--max-configmaps", "9"},
+			want: replica.Config{
+				Name: "left", Namespace: "picolet-system", Identity: gateway.IdentityAuto,
+				Limits: replica.Limits{Boards: 7, Pending: 8, ConfigMaps: 9},
+			},
+		},
 		"behind two addresses": {
 			args: []string{"--name", "left", "--address", "127.0.0.1", "--address", "2001:db8::7"},
 			want: replica.Config{
@@ -67,6 +74,9 @@ func TestGatewayFlagsBecomeConfig(t *testing.T) {
 			}
 			if err := f.check(); err != nil {
 				t.Fatal(err)
+			}
+			if tt.want.Limits == (replica.Limits{}) {
+				tt.want.Limits = replica.DefaultLimits
 			}
 			tt.want.Kubernetes = &rest.Config{Host: "https://192.0.2.1:6443"}
 			got, err := f.config(tt.want.Kubernetes)

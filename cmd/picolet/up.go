@@ -41,6 +41,7 @@ type upFlags struct {
 	port, nodes, emulate               int
 	image                              string
 	namePrefix, os, arch               string
+	limits                             limitFlags
 	log                                *logFlag
 }
 
@@ -84,6 +85,7 @@ own rules, so that kubectl logs and exec work.`,
 	fs.StringVar(&f.namePrefix, "name-prefix", "pico", "`PREFIX` of the boards' names: pico makes pico-1, pico-2, …")
 	fs.StringVar(&f.os, "os", "linux", "`VALUE` of the boards' label kubernetes.io/os")
 	fs.StringVar(&f.arch, "arch", "arm", "`VALUE` of the boards' label kubernetes.io/arch")
+	f.limits.register(fs)
 	f.log = addLogFlag(c, slog.LevelError)
 	return c
 }
@@ -106,6 +108,9 @@ func (f *upFlags) check() error {
 		return usagef("--port %d: choose 1 to 65535, or 0 for a free one", f.port)
 	case f.gatewayListen == "":
 		return usagef("--gateway-listen is empty: give an address, as %s", at(loopback, linkPort))
+	}
+	if err := f.limits.check(); err != nil {
+		return err
 	}
 	if _, err := f.kubeletAddress(); err != nil {
 		return err

@@ -34,7 +34,8 @@ func (u *up) makeGateway(ctx context.Context, identity *rest.Config) (*replica.R
 		return nil, noise.PublicKey{}, err
 	}
 	r, err := replica.New(replica.Config{
-		Kubernetes: identity, Name: "up", Exclusive: true /* its state is locked */, Addresses: []netip.Addr{address}, ListenHost: address.String(), Logger: u.log,
+		Kubernetes: identity, Name: "up", Exclusive: true /* its state is locked */, Addresses: []netip.Addr{address}, ListenHost: address.String(),
+		Limits: u.limits.Limits, Logger: u.log,
 	})
 	if err != nil {
 		return nil, noise.PublicKey{}, err
