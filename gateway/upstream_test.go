@@ -110,7 +110,7 @@ func TestUpstreamTrouble(t *testing.T) {
 		"own rights missing": {status(403, `nodes "pico-1" is forbidden: User "system:serviceaccount:a:b" cannot impersonate-on:arbitrary-node:get resource "nodes"`),
 			502, true, "apply deploy/rbac.yaml"},
 		"node's rights missing": {status(403, `nodes "pico-1" is forbidden: node "pico-1" is not allowed to modify labels: User "x" cannot impersonate`), 403, false, "refused the node's own request"},
-		"node authorizer":       {status(403, `nodes "pico-1" is forbidden: User "system:node:pico-1" cannot get resource "nodes"`), 403, false, "refused the node's own request"},
+		"not taken for a node":  {status(403, `nodes "pico-1" is forbidden: User "system:node:pico-1" cannot get resource "nodes"`), 502, true, "does not authorize a node"},
 		"internal error":        {status(500, "x"), 500, false, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
