@@ -4,6 +4,7 @@
 package gateway
 
 import (
+	"math"
 	"net/http"
 	"slices"
 	"sync"
@@ -106,8 +107,20 @@ func (c *claims) conflict(node string, k *claim, b board) (loud bool, r *refusal
 	if loud {
 		k.rival, k.rivalled = b.id, c.now()
 	}
-	return loud, refuse(http.StatusConflict, "name_in_use",
-		"node name %q is in use by board %s at %s; give this board another name", node, k.board.id, k.board.addr)
+	wait := c.freeAfter(k)
+	r = refuse(http.StatusConflict, "name_in_use",
+		"node name %q is in use by board %s at %s: if that board is off or was replaced, wait %d s; if it runs, give this board another name", node, k.board.id, k.board.addr, wait)
+	r.retryAfter = wait
+	return loud, r
+}
+
+// freeAfter is the time in seconds after which a claim ends whose board is gone.
+func (c *claims) freeAfter(k *claim) int {
+	lives := claimLifetime
+	if len(k.conns) > 0 {
+		lives = deadAfter
+	}
+	return max(1, int(math.Ceil((lives - c.now().Sub(k.last)).Seconds())))
 }
 
 // room makes sure that one more name fits.

@@ -66,8 +66,9 @@ func TestClaimConflictSaysWho(t *testing.T) {
 	}
 	for i, wantLoud := range []bool{true, false, true} {
 		_, loud, r := c.hold("pico-1", board{"e67", "10.0.0.2"}, &boardConn{}, true)
-		want := `node name "pico-1" is in use by board e66 at 10.0.0.1; give this board another name`
-		if r == nil || r.message != want || loud != wantLoud {
+		wait := []int{60, 60, 1}[i]
+		want := fmt.Sprintf(`node name "pico-1" is in use by board e66 at 10.0.0.1: if that board is off or was replaced, wait %d s; if it runs, give this board another name`, wait)
+		if r == nil || r.message != want || r.retryAfter != wait || loud != wantLoud {
 			t.Errorf("refusal %d: loud %v, %v", i, loud, r)
 		}
 		if i == 1 {

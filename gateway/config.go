@@ -50,7 +50,7 @@ type Config struct {
 	MaxBoards int
 
 	// MaxConnections bounds the open connections of all boards; further ones are
-	// closed at once. Optional [4 × MaxBoards].
+	// answered by 503 and closed. Optional [4 × MaxBoards].
 	MaxConnections int
 
 	// MaxConnectionsPerBoard bounds the open connections of one board: a request

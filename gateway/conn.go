@@ -17,7 +17,8 @@ import (
 // watched over for its framing and for a peer that is gone.
 type boardListener struct {
 	net.Listener
-	gateway *Gateway
+	gateway    *Gateway
+	turnedAway atomic.Int32 // connections that are told so
 }
 
 // keepAlive finds a board that lost its power within a minute, so that its
@@ -25,6 +26,9 @@ type boardListener struct {
 // watch on which nothing happens is all that is ever idle for so long: each
 // probe wakes a board and costs it two frames.
 var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 45 * time.Second, Interval: 5 * time.Second, Count: 3}
+
+// deadAfter is the time after which such a connection has ended.
+const deadAfter = 60 * time.Second
 
 // Accept returns the next connection that is within bounds.
 func (l *boardListener) Accept() (net.Conn, error) {
@@ -35,8 +39,7 @@ func (l *boardListener) Accept() (net.Conn, error) {
 		}
 		conn := l.gateway.newConn(c)
 		if !conn.enter() {
-			l.gateway.metrics.refused.WithLabelValues("connections").Inc()
-			_ = c.Close()
+			l.turnAway(c)
 			continue
 		}
 		if tcp, ok := c.(*net.TCPConn); ok {

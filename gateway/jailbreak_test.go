@@ -359,8 +359,8 @@ func endBubble(t *testing.T, h *harness) {
 	}
 }
 
-// TestConnectionsAreBounded: connections past the limit are closed unread, and
-// their room is given back.
+// TestConnectionsAreBounded: connections past the limit are told so and closed, also
+// when they ask for nothing, and their room is given back.
 func TestConnectionsAreBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -372,6 +372,10 @@ func TestConnectionsAreBounded(t *testing.T) {
 		}
 		if _, err := open[2].Read(make([]byte, 1)); err != io.EOF {
 			t.Errorf("third connection: %v, want it closed", err)
+		}
+		r := ask(t, h.client("10.0.0.1:8"), "PATCH", ownLease, `{"spec":{}}`)
+		if r.message(t); r.code != http.StatusServiceUnavailable || r.header.Get("Retry-After") == "" {
+			t.Errorf("a request beyond the limit: %d %v %s", r.code, r.header, r.body)
 		}
 		open[0].Close()
 		synctest.Wait()

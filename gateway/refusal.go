@@ -45,15 +45,19 @@ func (r *refusal) status() apistatus.Refusal {
 	return apistatus.Refusal{Code: r.code, Message: r.message, RetryAfter: r.retryAfter}
 }
 
+func (r *refusal) setRetryAfter(h http.Header) {
+	if r.retryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(r.retryAfter))
+	}
+}
+
 // write answers with the refusal. Errors of the connection are the server's.
 func (r *refusal) write(w http.ResponseWriter) {
 	body := r.status().JSON()
 	h := w.Header()
 	h.Set("Content-Type", jsonType)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
-	if r.retryAfter > 0 {
-		h.Set("Retry-After", strconv.Itoa(r.retryAfter))
-	}
+	r.setRetryAfter(h)
 	if r.hangUp {
 		h.Set("Connection", "close")
 		h.Del(nodeHeader)
