@@ -5,7 +5,6 @@ package e2e
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -17,7 +16,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
-	"k8s.io/utils/ptr"
 
 	"github.com/picolet/picolet/cluster"
 	"github.com/picolet/picolet/deploy"
@@ -72,85 +70,136 @@ func stays(t *testing.T, limit time.Duration, check func() error) {
 	}
 }
 
-// TestDaemonSetRollsOutBesideABoard: a DaemonSet that tolerates everything stands
-// still for good while a board says os=linux, and rolls out when --node-os says
-// something else.
-func TestDaemonSetRollsOutBesideABoard(t *testing.T) {
-	t.Parallel()
-	p := machinePlane(t)
-	sets := p.client.AppsV1().DaemonSets(namespace)
+// agents is a DaemonSet that tolerates everything and selects linux, as agents of
+// networks and monitoring do.
+type agents struct{ plane *plane }
+
+func (p *plane) deployAgents(t *testing.T, image string) agents {
+	t.Helper()
 	labels := map[string]string{"app": "agent"}
-	_, err := sets.Create(t.Context(), &appsv1.DaemonSet{
+	_, err := p.client.AppsV1().DaemonSets(namespace).Create(t.Context(), &appsv1.DaemonSet{
 		ObjectMeta: metav1.ObjectMeta{Name: "agent"},
 		Spec: appsv1.DaemonSetSpec{
 			Selector: &metav1.LabelSelector{MatchLabels: labels},
 			Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: corev1.PodSpec{
 				NodeSelector: map[string]string{corev1.LabelOSStable: "linux"},
 				Tolerations:  []corev1.Toleration{{Operator: corev1.TolerationOpExists}},
-				Containers:   []corev1.Container{{Name: "agent", Image: "example.com/agent:v1"}},
+				Containers:   []corev1.Container{{Name: "agent", Image: image}},
 			}},
 		},
 	}, metav1.CreateOptions{})
 	must(t, err)
-	// running is how many pods of an image run on the machines.
-	running := func(ctx context.Context, image string) (n int, err error) {
-		list, err := p.client.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: "app=agent"})
+	return agents{p}
+}
+
+func (a agents) update(t *testing.T, image string) {
+	t.Helper()
+	_, err := a.plane.client.AppsV1().DaemonSets(namespace).Patch(t.Context(), "agent", types.StrategicMergePatchType,
+		[]byte(`{"spec":{"template":{"spec":{"containers":[{"name":"agent","image":"`+image+`"}]}}}}`), metav1.PatchOptions{})
+	must(t, err)
+}
+
+// checkRunning reports an error unless both machines run an image.
+func (a agents) checkRunning(ctx context.Context, image string) error {
+	list, err := a.plane.client.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: "app=agent"})
+	if err != nil {
+		return err
+	}
+	n := 0
+	for _, pod := range list.Items {
+		if pod.Spec.Containers[0].Image == image && pod.Status.Phase == corev1.PodRunning && pod.DeletionTimestamp == nil {
+			n++
+		}
+	}
+	if n != 2 {
+		return fmt.Errorf("%d of 2 pods of %s run", n, image)
+	}
+	return nil
+}
+
+// waitStatus waits until the controller has seen the DaemonSet as it is, wants so
+// many pods, and has made so many of them anew.
+func (a agents) waitStatus(t *testing.T, desired, updated int32) {
+	t.Helper()
+	eventually(t, 30*time.Second, func(ctx context.Context) error {
+		set, err := a.plane.client.AppsV1().DaemonSets(namespace).Get(ctx, "agent", metav1.GetOptions{})
 		if err != nil {
-			return 0, err
+			return err
 		}
-		for _, pod := range list.Items {
-			if pod.Spec.Containers[0].Image == image && pod.Status.Phase == corev1.PodRunning && pod.DeletionTimestamp == nil {
-				n++
-			}
+		if s := set.Status; s.ObservedGeneration != set.Generation || s.DesiredNumberScheduled != desired || s.UpdatedNumberScheduled != updated {
+			return fmt.Errorf("%+v, want %d pods, %d of them new", s, desired, updated)
 		}
-		return n, nil
+		return nil
+	})
+}
+
+// TestDaemonSetRollsOutBesideABoard: a DaemonSet that tolerates everything stands
+// still for good while a board says os=linux, and rolls out when --node-os says
+// something else.
+func TestDaemonSetRollsOutBesideABoard(t *testing.T) {
+	t.Parallel()
+	p := machinePlane(t)
+	a := p.deployAgents(t, "example.com/agent:v1")
+	running := func(t *testing.T, image string) {
+		t.Helper()
+		eventually(t, 30*time.Second, func(ctx context.Context) error { return a.checkRunning(ctx, image) })
 	}
-	waitRunning := func(t *testing.T, image string) {
-		eventually(t, 30*time.Second, func(ctx context.Context) error {
-			if n, err := running(ctx, image); err != nil || n != 2 {
-				return fmt.Errorf("%d of 2 pods of %s run: %v", n, image, err)
-			}
-			return nil
-		})
-	}
-	update := func(t *testing.T, image string) {
-		_, err := sets.Patch(t.Context(), "agent", types.StrategicMergePatchType, []byte(`{"spec":{"template":{"spec":{"containers":[{"name":"agent","image":"`+image+`"}]}}}}`), metav1.PatchOptions{})
-		must(t, err)
-	}
-	waitRunning(t, "example.com/agent:v1")
+	running(t, "example.com/agent:v1")
 	p.withBoard(t, "os linux", gateway.NodeSettings{}, func(t *testing.T) {
-		eventually(t, 30*time.Second, func(ctx context.Context) error {
-			set, err := sets.Get(ctx, "agent", metav1.GetOptions{})
-			if err == nil && set.Status.DesiredNumberScheduled != 3 {
-				err = fmt.Errorf("the board attracts no pod: %+v", set.Status)
-			}
-			return err
-		})
-		update(t, "example.com/agent:v2")
-		eventually(t, 30*time.Second, func(ctx context.Context) error {
-			set, err := sets.Get(ctx, "agent", metav1.GetOptions{})
-			if err == nil && (set.Status.ObservedGeneration != set.Generation || set.Status.UpdatedNumberScheduled != 1) {
-				err = fmt.Errorf("the board's pod is not the new one: %+v", set.Status)
-			}
-			return err
-		})
-		stays(t, 5*time.Second, func() error {
-			n, err := running(t.Context(), "example.com/agent:v1")
-			if err == nil && n != 2 {
-				err = fmt.Errorf("%d of 2 old pods run: the rollout goes on", n)
-			}
-			return err
-		})
+		a.waitStatus(t, 3, 3)
+		a.update(t, "example.com/agent:v2")
+		a.waitStatus(t, 3, 1) // the board's, which does not run
+		stays(t, 5*time.Second, func() error { return a.checkRunning(t.Context(), "example.com/agent:v1") })
 	})
 	p.withBoard(t, "os picolet", gateway.NodeSettings{OS: "picolet"}, func(t *testing.T) {
-		update(t, "example.com/agent:v3")
-		waitRunning(t, "example.com/agent:v3")
-		set, err := sets.Get(t.Context(), "agent", metav1.GetOptions{})
-		must(t, err)
-		if set.Status.DesiredNumberScheduled != 2 {
-			t.Errorf("the board attracts a pod: %+v", set.Status)
-		}
+		a.update(t, "example.com/agent:v3")
+		running(t, "example.com/agent:v3")
+		a.waitStatus(t, 2, 2)
 	})
+}
+
+// deploySpread deploys pods that are spread by a label of nodes.
+func (p *plane) deploySpread(t *testing.T, name string, replicas int32, by string) {
+	t.Helper()
+	labels := &metav1.LabelSelector{MatchLabels: map[string]string{"app": name}}
+	_, err := p.client.AppsV1().Deployments(namespace).Create(t.Context(), &appsv1.Deployment{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec: appsv1.DeploymentSpec{
+			Replicas: &replicas, Selector: labels,
+			Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels.MatchLabels}, Spec: corev1.PodSpec{
+				Containers:                []corev1.Container{{Name: "web", Image: "example.com/web"}},
+				TopologySpreadConstraints: []corev1.TopologySpreadConstraint{{MaxSkew: 1, TopologyKey: by, WhenUnsatisfiable: corev1.DoNotSchedule, LabelSelector: labels}},
+			}},
+		},
+	}, metav1.CreateOptions{})
+	must(t, err)
+}
+
+// waitTried waits until the scheduler has tried all pods of a deployment, and returns
+// how many are bound.
+func (p *plane) waitTried(t *testing.T, name string, replicas int) (bound int) {
+	t.Helper()
+	eventually(t, 30*time.Second, func(ctx context.Context) error {
+		list, err := p.client.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: "app=" + name})
+		if err != nil {
+			return err
+		}
+		bound = 0
+		tried := 0
+		for i := range list.Items {
+			switch pod := &list.Items[i]; {
+			case pod.Spec.NodeName != "":
+				bound, tried = bound+1, tried+1
+			case isUnschedulable(pod):
+				tried++
+			}
+		}
+		if tried != replicas {
+			return fmt.Errorf("the scheduler has tried %d of %d pods", tried, replicas)
+		}
+		return nil
+	})
+	return bound
 }
 
 // TestTopologySpreadBesideABoard: a board with a hostname label is an empty domain,
@@ -160,56 +209,47 @@ func TestTopologySpreadBesideABoard(t *testing.T) {
 	t.Parallel()
 	p := machinePlane(t)
 	const replicas = 4
-	// bound deploys and returns how many pods found a node, once all were tried.
-	bound := func(t *testing.T, name string) (n int) {
-		labels := map[string]string{"app": name}
-		deployments := p.client.AppsV1().Deployments(namespace)
-		_, err := deployments.Create(t.Context(), &appsv1.Deployment{
-			ObjectMeta: metav1.ObjectMeta{Name: name},
-			Spec: appsv1.DeploymentSpec{
-				Replicas: ptr.To[int32](replicas), Selector: &metav1.LabelSelector{MatchLabels: labels},
-				Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: corev1.PodSpec{
-					Containers: []corev1.Container{{Name: "web", Image: "example.com/web"}},
-					TopologySpreadConstraints: []corev1.TopologySpreadConstraint{{
-						MaxSkew: 1, TopologyKey: corev1.LabelHostname, WhenUnsatisfiable: corev1.DoNotSchedule, LabelSelector: &metav1.LabelSelector{MatchLabels: labels},
-					}},
-				}},
-			},
-		}, metav1.CreateOptions{})
-		must(t, err)
-		eventually(t, 30*time.Second, func(ctx context.Context) error {
-			list, err := p.client.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: "app=" + name})
-			if err != nil {
-				return err
-			}
-			n = 0
-			for i := range list.Items {
-				switch pod := &list.Items[i]; {
-				case pod.Spec.NodeName != "":
-					n++
-				case !isUnschedulable(pod):
-					return errors.New("the scheduler has not tried all pods")
-				}
-			}
-			if len(list.Items) != replicas {
-				return fmt.Errorf("%d pods", len(list.Items))
-			}
-			return nil
-		})
-		return n
-	}
-	if n := bound(t, "alone"); n != replicas {
-		t.Fatalf("%d of %d pods are bound without a board", n, replicas)
-	}
-	p.withBoard(t, "hostname label", gateway.NodeSettings{}, func(t *testing.T) {
-		if n := bound(t, "stuck"); n != 2 {
-			t.Errorf("%d of %d pods are bound, want one for each machine", n, replicas)
+	check := func(t *testing.T, name string, want int) {
+		t.Helper()
+		p.deploySpread(t, name, replicas, corev1.LabelHostname)
+		if n := p.waitTried(t, name, replicas); n != want {
+			t.Errorf("%d of %d pods are bound, want %d", n, replicas, want)
 		}
-	})
-	p.withBoard(t, "no hostname label", gateway.NodeSettings{NoHostnameLabel: true}, func(t *testing.T) {
-		if n := bound(t, "spread"); n != replicas {
-			t.Errorf("%d of %d pods are bound, want all", n, replicas)
+	}
+	check(t, "alone", replicas)
+	p.withBoard(t, "hostname label", gateway.NodeSettings{}, func(t *testing.T) { check(t, "stuck", 2) })
+	p.withBoard(t, "no hostname label", gateway.NodeSettings{NoHostnameLabel: true}, func(t *testing.T) { check(t, "spread", replicas) })
+}
+
+// hints counts the endpoints of a Service, and those with a hint.
+func (p *plane) hints(ctx context.Context, service string) (endpoints, hinted int, err error) {
+	list, err := p.client.DiscoveryV1().EndpointSlices(namespace).List(ctx, metav1.ListOptions{LabelSelector: discoveryv1.LabelServiceName + "=" + service})
+	if err != nil {
+		return 0, 0, err
+	}
+	for _, s := range list.Items {
+		for _, e := range s.Endpoints {
+			endpoints++
+			if e.Hints != nil && len(e.Hints.ForZones) == 1 {
+				hinted++
+			}
 		}
+	}
+	return endpoints, hinted, nil
+}
+
+// waitHinted waits until all, or none, of the endpoints have hints. Their nodes alone
+// do not have them looked at again; a change of the Service does.
+func (p *plane) waitHinted(t *testing.T, service string, endpoints, want int) {
+	t.Helper()
+	_, err := p.client.CoreV1().Services(namespace).Patch(t.Context(), service, types.MergePatchType, []byte(`{"metadata":{"labels":{"touched":"`+unique("t")+`"}}}`), metav1.PatchOptions{})
+	must(t, err)
+	eventually(t, time.Minute, func(ctx context.Context) error {
+		all, hinted, err := p.hints(ctx, service)
+		if err == nil && (all != endpoints || hinted != want) {
+			err = fmt.Errorf("%d endpoints, %d hints, want %d and %d", all, hinted, endpoints, want)
+		}
+		return err
 	})
 }
 
@@ -219,63 +259,15 @@ func TestTopologyHintsBesideABoard(t *testing.T) {
 	t.Parallel()
 	p := machinePlane(t)
 	const endpoints = 6
-	labels := map[string]string{"app": "zoned"}
-	deployments := p.client.AppsV1().Deployments(namespace)
-	_, err := deployments.Create(t.Context(), &appsv1.Deployment{
-		ObjectMeta: metav1.ObjectMeta{Name: "zoned"},
-		Spec: appsv1.DeploymentSpec{
-			Replicas: ptr.To[int32](endpoints), Selector: &metav1.LabelSelector{MatchLabels: labels},
-			Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: corev1.PodSpec{
-				Containers: []corev1.Container{{Name: "web", Image: "example.com/web"}},
-				TopologySpreadConstraints: []corev1.TopologySpreadConstraint{{
-					MaxSkew: 1, TopologyKey: corev1.LabelTopologyZone, WhenUnsatisfiable: corev1.DoNotSchedule, LabelSelector: &metav1.LabelSelector{MatchLabels: labels},
-				}},
-			}},
-		},
-	}, metav1.CreateOptions{})
-	must(t, err)
-	_, err = p.client.CoreV1().Services(namespace).Create(t.Context(), &corev1.Service{
+	p.deploySpread(t, "zoned", endpoints, corev1.LabelTopologyZone)
+	_, err := p.client.CoreV1().Services(namespace).Create(t.Context(), &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{Name: "zoned", Annotations: map[string]string{corev1.AnnotationTopologyMode: "Auto"}},
-		Spec:       corev1.ServiceSpec{Selector: labels, Ports: []corev1.ServicePort{{Port: 80, TargetPort: intstr.FromInt32(80)}}},
+		Spec:       corev1.ServiceSpec{Selector: map[string]string{"app": "zoned"}, Ports: []corev1.ServicePort{{Port: 80, TargetPort: intstr.FromInt32(80)}}},
 	}, metav1.CreateOptions{})
 	must(t, err)
-	// waitHinted waits until all, or none, of the endpoints have hints.
-	waitHinted := func(t *testing.T, want int) {
-		t.Helper()
-		eventually(t, time.Minute, func(ctx context.Context) error {
-			list, err := p.client.DiscoveryV1().EndpointSlices(namespace).List(ctx, metav1.ListOptions{LabelSelector: discoveryv1.LabelServiceName + "=zoned"})
-			if err != nil {
-				return err
-			}
-			all, hinted := 0, 0
-			for _, s := range list.Items {
-				for _, e := range s.Endpoints {
-					all++
-					if e.Hints != nil && len(e.Hints.ForZones) == 1 {
-						hinted++
-					}
-				}
-			}
-			if all != endpoints || hinted != want {
-				return fmt.Errorf("%d endpoints, %d hints, want %d and %d", all, hinted, endpoints, want)
-			}
-			return nil
-		})
-	}
-	// touch has the endpoints looked at again, as their nodes alone do not.
-	touch := func(t *testing.T) {
-		_, err := p.client.CoreV1().Services(namespace).Patch(t.Context(), "zoned", types.MergePatchType, []byte(`{"metadata":{"labels":{"touched":"`+unique("t")+`"}}}`), metav1.PatchOptions{})
-		must(t, err)
-	}
-	waitHinted(t, endpoints)
-	p.withBoard(t, "no zone", gateway.NodeSettings{}, func(t *testing.T) {
-		touch(t)
-		waitHinted(t, 0)
-	})
-	p.withBoard(t, "zone", gateway.NodeSettings{Zone: "north"}, func(t *testing.T) {
-		touch(t)
-		waitHinted(t, endpoints)
-	})
+	p.waitHinted(t, "zoned", endpoints, endpoints)
+	p.withBoard(t, "no zone", gateway.NodeSettings{}, func(t *testing.T) { p.waitHinted(t, "zoned", endpoints, 0) })
+	p.withBoard(t, "zone", gateway.NodeSettings{Zone: "north"}, func(t *testing.T) { p.waitHinted(t, "zoned", endpoints, endpoints) })
 }
 
 func isUnschedulable(pod *corev1.Pod) bool {
