@@ -14,8 +14,8 @@ import (
 
 // AdminHandler serves the gateway's own /healthz (the process answers, and its
 // handshakes are not stuck; else 503 and why not), /readyz
-// (the API server can be reached and lets the gateway act for nodes; else 503
-// and why not) and /metrics. It is not for boards.
+// (the API server can be reached and lets the gateway act for nodes, and the gateway
+// does not stop; else 503 and why not) and /metrics. It is not for boards.
 func (g *Gateway) AdminHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", g.serveHealthz)
@@ -47,6 +47,9 @@ func (g *Gateway) serveReadyz(w http.ResponseWriter, r *http.Request) {
 // ready asks the API server for its own readiness, which every authenticated
 // user may know (ClusterRole system:public-info-viewer).
 func (g *Gateway) ready(ctx context.Context) error {
+	if g.drain.hasBegun() {
+		return errDraining
+	}
 	if err := g.rights.get(); err != nil {
 		return err
 	}

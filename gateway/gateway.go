@@ -43,6 +43,7 @@ type Gateway struct {
 
 	links  *links
 	places *places // of handshakes that compute
+	drain  *drain
 	named  namedBoards
 
 	connections atomic.Int64 // open ones of boards
@@ -68,7 +69,7 @@ func New(c Config) (*Gateway, error) {
 	if err != nil {
 		return nil, fmt.Errorf("client of the API server: %w", err)
 	}
-	g := &Gateway{config: c, log: c.Logger, upstream: up, client: client, claims: newClaims(c), rights: newRights(), links: newLinks(), places: newPlaces(), budgets: newBudgets(2 * c.MaxBoards), named: newNamedBoards(c.InsecureBoards)}
+	g := &Gateway{config: c, log: c.Logger, upstream: up, client: client, claims: newClaims(c), rights: newRights(), links: newLinks(), places: newPlaces(), drain: newDrain(), budgets: newBudgets(2 * c.MaxBoards), named: newNamedBoards(c.InsecureBoards)}
 	g.cache = newConfigMapCache(client.CoreV1(), c.MaxConfigMaps, c.Logger)
 	g.cache.subject = g.rights.subject
 	g.cache.doubt = func() {

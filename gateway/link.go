@@ -27,10 +27,11 @@ type boardLink struct {
 	barred   atomic.Bool   // it ended because of its board's budget
 }
 
-// end ends the link from this side, within a second. It does not wait for that.
+// end ends the link from this side, within a second, and may ask the board to wait before
+// it dials again. It does not wait for the end.
 func (l *boardLink) end(why noise.Reason) {
 	if l.ending.CompareAndSwap(0, uint32(why)) {
-		go func() { _ = l.session.End(why) }()
+		go func() { _ = l.session.EndFor(why, l.gateway.drain.delay(why)) }()
 	}
 }
 
@@ -43,6 +44,9 @@ func (l *boardLink) serve(ctx context.Context, server *http.Server) {
 	}
 	g.log.Info("Board's link is up", l.attrs()...)
 	defer context.AfterFunc(ctx, func() { l.end(noise.EndShutdown) })()
+	if g.drain.hasBegun() { // since then no list of links has this one
+		l.end(noise.EndShutdown)
+	}
 	defer context.AfterFunc(l.admitted.Context, func() { l.end(l.admitted.reason()) })()
 	stopTelling := l.startTelling(ctx)
 	_ = server.Serve(&linkListener{link: l}) // ends with the session, whose error tells why

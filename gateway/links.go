@@ -9,7 +9,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 
 	"github.com/picolet/picolet/link/noise"
@@ -52,6 +54,13 @@ func (s *links) of(node string) *boardLink {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.byNode[node]
+}
+
+// all returns the links in no order.
+func (s *links) all() []*boardLink {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Values(s.byNode))
 }
 
 func (s *links) count() int {

@@ -72,8 +72,8 @@ type linkServer struct {
 	running sync.WaitGroup
 }
 
-// ServeLinks takes boards' encrypted links from ln until ctx ends; then it ends them
-// and returns nil. What boards ask for is answered as by Serve, each as the node that
+// ServeLinks takes boards' encrypted links from ln until ctx ends; then it ends them,
+// all at once where Drain has not done so, and returns nil. What boards ask for is answered as by Serve, each as the node that
 // its key was admitted for. It may be called once, beside Serve or alone.
 func (g *Gateway) ServeLinks(ctx context.Context, ln net.Listener, c LinkConfig) error {
 	if err := c.Validate(); err != nil {
@@ -87,25 +87,32 @@ func (g *Gateway) ServeLinks(ctx context.Context, ln net.Listener, c LinkConfig)
 		Gateway: g, config: c, server: g.server(), loud: rate.NewLimiter(1, 20),
 		waiting: newAnteroom(c.MaxHandshakes, c.MaxHandshakesPerAddress),
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	serving, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	failed := make(chan error, 2)
-	s.running.Go(func() { failed <- g.standing(ctx) })
-	s.running.Go(func() { failed <- s.accept(ctx, ln) })
+	s.running.Go(func() { failed <- g.standing(serving) })
+	s.running.Go(func() { failed <- s.accept(serving, ln) })
+	s.running.Go(func() { s.stopAccepting(ln) })
 	var err error
 	select {
 	case <-ctx.Done():
 	case err = <-failed:
 	}
+	g.drain.begin(0)
 	cancel()
-	_ = ln.Close()
 	g.cache.close() // ends the watches
-	s.waiting.close()
 	s.running.Wait()
 	return errors.Join(err, s.server.Close())
 }
 
-// accept takes connections until ctx ends.
+// stopAccepting turns boards away that are no links yet, from when the gateway stops.
+func (s *linkServer) stopAccepting(ln net.Listener) {
+	<-s.drain.begun
+	_ = ln.Close()
+	s.waiting.close()
+}
+
+// accept takes connections until the gateway stops, and returns when ctx ends.
 func (s *linkServer) accept(ctx context.Context, ln net.Listener) error {
 	for pause := time.Duration(0); ; {
 		c, err := ln.Accept()
@@ -113,7 +120,8 @@ func (s *linkServer) accept(ctx context.Context, ln net.Listener) error {
 		case err == nil:
 			pause = 0
 			s.running.Go(func() { s.take(ctx, c) })
-		case ctx.Err() != nil:
+		case s.drain.hasBegun():
+			<-ctx.Done()
 			return nil
 		case errors.Is(err, net.ErrClosed):
 			return fmt.Errorf("listener for links: %w", err)

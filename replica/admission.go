@@ -88,6 +88,21 @@ func (a admission) dropCredentials(hold *enrolment.Hold) {
 // told is a refusal that enrolment has logged.
 type told struct{ error }
 
+var _ gateway.Retry = told{}
+
+// keyInUseDelay is after what time a board tries again whose key is in use: its last
+// link may have been with a gateway that is gone, or not be known to have ended, for some
+// seconds more.
+const keyInUseDelay = 2 * time.Second
+
+// RetryAfter implements gateway.Retry.
+func (t told) RetryAfter() time.Duration {
+	if r, ok := errors.AsType[*enrolment.Refusal](t.error); ok && r.Reason == enrolment.KeyInUse {
+		return keyInUseDelay
+	}
+	return 0
+}
+
 func (t told) Is(target error) bool { return target == gateway.ErrTold }
 func (t told) Unwrap() error        { return t.error }
 

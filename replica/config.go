@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"time"
 
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/client-go/rest"
@@ -68,6 +69,11 @@ type Config struct {
 	// deploy/certificates.yaml. Optional [auto].
 	Identity gateway.IdentityMode
 
+	// DrainTimeout is how long the ends of links are spread when Serve's ctx has
+	// ended, less with few boards: see [gateway.Gateway.Drain]. Optional [0: all links end
+	// at once].
+	DrainTimeout time.Duration
+
 	// InsecureBoards are the only boards that come by plain HTTP, each at its own
 	// address and as its own node alone, by node name. Optional [any board at any
 	// address, within NodeNames].
@@ -94,6 +100,7 @@ func (c *Config) Validate() error {
 	add(c.NoLinks && len(c.Addresses) > 0, "field Addresses is for kubelet ports, which boards without links do not have: leave it out, or NoLinks")
 	add(len(c.Addresses) == 0 && (c.ListenHost != "" || c.FirstPort != 0 || c.LastPort != 0),
 		"field Addresses is required with ListenHost %q and ports %d to %d: give the IP address at which the API server reaches them", c.ListenHost, c.FirstPort, c.LastPort)
+	add(c.DrainTimeout < 0, "field DrainTimeout is %v: give a positive duration, or 0 to end all links at once", c.DrainTimeout)
 	return errors.Join(append(errs, c.Limits.validate())...)
 }
 

@@ -171,8 +171,8 @@ func (r *Replica) key(ctx context.Context) (noise.Key, error) {
 }
 
 // Serve takes boards' encrypted links, and plain HTTP from insecure, until ctx
-// ends; either listener may be nil, and both are closed in the end. It may be called
-// once. It returns an error if a listener fails or if the gateway must not run with
+// ends; then it drains the links. Either listener may be nil, and both are closed in
+// the end. It may be called once. It returns an error if a listener fails or if the gateway must not run with
 // the rights it has; other trouble with the API server is logged, shown by /readyz
 // and tried again.
 func (r *Replica) Serve(ctx context.Context, links, insecure net.Listener) error {
@@ -188,7 +188,7 @@ func (r *Replica) Serve(ctx context.Context, links, insecure net.Listener) error
 	if r.nodeCerts != nil {
 		defer r.nodeCerts.Close()
 	}
-	s := newService(ctx)
+	s := newService(ctx, func(ctx context.Context) { r.gateway.Drain(ctx, r.config.DrainTimeout) })
 	if links != nil {
 		r.links.Store(true)
 		s.goEnrol(func(ctx context.Context) error { return r.enrolment.Run(ctx) })

@@ -14,20 +14,25 @@ import (
 // other replicas know that they may have them.
 const partingTime = 5 * time.Second
 
-// service is what Serve runs. Enrolment ends first, and with it the right of boards
-// to be here: once the other replicas know, the links end.
+// service is what Serve runs. When it is to end, links are drained first. Then enrollment
+// ends, and with it the right of boards to be here: once the other replicas know, the
+// links that are left end.
 type service struct {
 	ctx     context.Context
 	fail    context.CancelCauseFunc
+	drain   func(context.Context)
+	here    context.Context // ends with the drain
+	leave   context.CancelFunc
 	parted  chan struct{} // closed when enrolment has ended
 	serving context.Context
 	stop    context.CancelFunc
 	running sync.WaitGroup
 }
 
-func newService(ctx context.Context) *service {
-	s := &service{parted: make(chan struct{})}
+func newService(ctx context.Context, drain func(context.Context)) *service {
+	s := &service{drain: drain, parted: make(chan struct{})}
 	s.ctx, s.fail = context.WithCancelCause(ctx)
+	s.here, s.leave = context.WithCancel(context.WithoutCancel(ctx))
 	s.serving, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	return s
 }
@@ -35,7 +40,7 @@ func newService(ctx context.Context) *service {
 func (s *service) goEnrol(run func(context.Context) error) {
 	s.running.Go(func() {
 		defer close(s.parted)
-		s.end(run(s.ctx))
+		s.end(run(s.here))
 	})
 }
 
@@ -55,6 +60,10 @@ func (s *service) end(err error) {
 // wait returns when all has ended.
 func (s *service) wait() error {
 	<-s.ctx.Done()
+	if s.failure() == nil {
+		s.drain(s.serving)
+	}
+	s.leave()
 	late := time.NewTimer(partingTime)
 	defer late.Stop()
 	select {
@@ -63,6 +72,11 @@ func (s *service) wait() error {
 	}
 	s.stop()
 	s.running.Wait()
+	return s.failure()
+}
+
+// failure is why the service ends, nil if that is not by itself.
+func (s *service) failure() error {
 	if f, ok := errors.AsType[failure](context.Cause(s.ctx)); ok {
 		return f.error
 	}

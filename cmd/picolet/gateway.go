@@ -155,17 +155,19 @@ func (d *doors) close() {
 	}
 }
 
-// serve serves boards and the admin address until ctx ends.
+// serve serves boards until ctx ends, and the admin address until boards have left.
 func (d *doors) serve(ctx context.Context, r *replica.Replica) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	present, leave := context.WithCancel(context.WithoutCancel(ctx))
+	defer leave()
 	served := make(chan error, 1)
 	go func() {
 		defer cancel()
-		served <- serveAdmin(ctx, r.AdminHandler(), d.admin)
+		served <- serveAdmin(present, r.AdminHandler(), d.admin)
 	}()
 	err := r.Serve(ctx, d.links, d.insecure)
-	cancel()
+	leave()
 	return cmp.Or(err, <-served)
 }
 

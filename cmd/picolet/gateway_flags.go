@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -40,6 +41,7 @@ type gatewayFlags struct {
 	identity                      string
 	nodeNames                     []string
 	nodes                         gateway.NodeSettings
+	drainTimeout                  time.Duration
 	allowClusterAdmin             bool
 	limits                        limitFlags
 	log                           *logFlag
@@ -61,6 +63,7 @@ func (f *gatewayFlags) register(fs *pflag.FlagSet) {
 	fs.StringVar(&f.identity, "identity", string(gateway.IdentityAuto), "`HOW` to act for a node: constrained impersonation, plain impersonation, certificates of each node; auto is constrained, but plain where its manifest is applied")
 	fs.StringVar(&f.insecureListen, "insecure-listen", "", "`ADDRESS` for boards by plain HTTP, as "+at("", plainPort)+"; only on networks that you trust (default: none)")
 	fs.StringArrayVar(&f.insecureBoards, "insecure-board", nil, "`NAME=IP`, the node and address of a board that may come by --insecure-listen; may be repeated (default: any board)")
+	fs.DurationVar(&f.drainTimeout, "drain-timeout", 20*time.Second, "how long the ends of links are spread when the gateway stops, less with few boards; 0 for all at once")
 	fs.StringVar(&f.admin, "admin-listen", at(loopback, adminPort), "`ADDRESS` of the gateway's own /healthz, /readyz and /metrics")
 	f.limits.register(fs)
 	fs.BoolVar(&f.allowClusterAdmin, "allow-cluster-admin", false, "run even with the rights of a cluster administrator; never do that on a cluster of worth")
@@ -77,6 +80,8 @@ func (f *gatewayFlags) check() error {
 		return usagef("--address is for kubelet ports, which need --listen and --kubelet-ports")
 	case f.nodes.Validate() != nil:
 		return usagef("--node-os or --node-zone: %v", f.nodes.Validate())
+	case f.drainTimeout < 0:
+		return usagef("--drain-timeout %v: give a positive duration, for example 20s, or 0", f.drainTimeout)
 	case f.admin == "":
 		return usagef("--admin-listen is empty: give an address, as %s", at(loopback, adminPort))
 	case !slices.Contains(identities, gateway.IdentityMode(f.identity)):
@@ -89,7 +94,7 @@ func (f *gatewayFlags) check() error {
 func (f *gatewayFlags) config(kubernetes *rest.Config) (c replica.Config, err error) {
 	c = replica.Config{
 		Kubernetes: kubernetes, Namespace: f.namespace, NodeNames: f.nodeNames, AllowClusterAdmin: f.allowClusterAdmin,
-		Identity: gateway.IdentityMode(f.identity), Nodes: f.nodes, NoLinks: f.listen == "",
+		Identity: gateway.IdentityMode(f.identity), Nodes: f.nodes, NoLinks: f.listen == "", DrainTimeout: f.drainTimeout,
 		Limits: f.limits.Limits,
 	}
 	if c.Name, err = replicaName(f.name); err != nil {

@@ -4,9 +4,11 @@
 package main
 
 import (
+	"cmp"
 	"net/netip"
 	"reflect"
 	"testing"
+	"time"
 
 	"github.com/spf13/pflag"
 	"k8s.io/client-go/rest"
@@ -30,9 +32,9 @@ func TestGatewayFlagsBecomeConfig(t *testing.T) {
 			},
 		},
 		"on a machine": {
-			args: []string{"--name", "left", "--address", "127.0.0.1", "--node-names", "pico-*,attic", "--identity", "plain", "--namespace", "boards", "--kubelet-ports", "7-9"},
+			args: []string{"--name", "left", "--address", "127.0.0.1", "--node-names", "pico-*,attic", "--identity", "plain", "--namespace", "boards", "--kubelet-ports", "7-9", "--drain-timeout", "5s"},
 			want: replica.Config{
-				Name: "left", Namespace: "boards", Identity: gateway.IdentityPlain, NodeNames: []string{"pico-*", "attic"},
+				Name: "left", Namespace: "boards", Identity: gateway.IdentityPlain, NodeNames: []string{"pico-*", "attic"}, DrainTimeout: 5 * time.Second,
 				Addresses: here, ListenHost: loopback, FirstPort: 7, LastPort: 9,
 			},
 		},
@@ -78,6 +80,7 @@ func TestGatewayFlagsBecomeConfig(t *testing.T) {
 			if tt.want.Limits == (replica.Limits{}) {
 				tt.want.Limits = replica.DefaultLimits
 			}
+			tt.want.DrainTimeout = cmp.Or(tt.want.DrainTimeout, 20*time.Second)
 			tt.want.Kubernetes = &rest.Config{Host: "https://192.0.2.1:6443"}
 			got, err := f.config(tt.want.Kubernetes)
 			if err != nil {
