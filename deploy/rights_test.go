@@ -20,7 +20,7 @@ func TestRights(t *testing.T) {
 		n        int
 		some     []right
 	}{
-		"own": {RBAC, 14, []right{
+		"own": {RBAC, 15, []right{
 			{Verb: "impersonate:arbitrary-node", Group: "authentication.k8s.io", Resource: "nodes"},
 			{Verb: "impersonate-on:arbitrary-node:patch", Resource: "nodes", Subresource: "status"},
 			{Verb: "impersonate-on:arbitrary-node:update", Group: "coordination.k8s.io", Resource: "leases", Namespace: "kube-node-lease"},
