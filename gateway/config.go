@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"path"
 
+	"golang.org/x/time/rate"
 	"k8s.io/client-go/rest"
 )
 
@@ -45,6 +46,10 @@ type Config struct {
 	// as its own node alone, by node name. HTTP/1.0 is taken from them too.
 	// Optional [any board at any address, within NodeNames].
 	InsecureBoards map[string]netip.Addr
+
+	// Turns bounds what the gateway itself tells the API server of the Nodes whose
+	// boards' links come up: a turn for each link. Optional [no bound].
+	Turns *rate.Limiter
 
 	// MaxBoards bounds the node names in use at one time. Optional [10000].
 	MaxBoards int
@@ -105,6 +110,7 @@ func (c *Config) Validate() error {
 func (c Config) withDefaults() Config {
 	c.Logger = cmp.Or(c.Logger, slog.Default())
 	c.Identity = cmp.Or(c.Identity, IdentityAuto)
+	c.Turns = cmp.Or(c.Turns, rate.NewLimiter(rate.Inf, 0))
 	c.MaxBoards = cmp.Or(c.MaxBoards, 10_000)
 	c.MaxConnections = cmp.Or(c.MaxConnections, 4*c.MaxBoards)
 	c.MaxConnectionsPerBoard = cmp.Or(c.MaxConnectionsPerBoard, 8)

@@ -20,6 +20,9 @@ func (l *boardLink) startTelling(ctx context.Context) (stop func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
+		if l.gateway.config.Turns.Wait(ctx) != nil {
+			return
+		}
 		l.tellPart(ctx)
 	}()
 	return func() { cancel(); <-done }

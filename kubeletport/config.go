@@ -14,6 +14,7 @@ import (
 	"net/netip"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/time/rate"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/types"
@@ -58,6 +59,10 @@ type Config struct {
 	// ApproveOwn approves the signing requests that this Server made itself, and
 	// no other. Optional [somebody else approves].
 	ApproveOwn bool
+
+	// Turns bounds the signing requests of all nodes: a turn for each. Optional [no
+	// bound].
+	Turns *rate.Limiter
 
 	// CertificateStore keeps a node's serving certificate and key, which are looked
 	// for with each Add. Optional [in memory: each start of the process requests new
@@ -146,6 +151,7 @@ const (
 
 func (c Config) withDefaults() Config {
 	c.Logger = cmp.Or(c.Logger, slog.Default())
+	c.Turns = cmp.Or(c.Turns, rate.NewLimiter(rate.Inf, 0))
 	c.FirstPort = cmp.Or(c.FirstPort, defaultFirstPort)
 	c.LastPort = cmp.Or(c.LastPort, defaultLastPort)
 	c.MaxConnections = cmp.Or(c.MaxConnections, 16_384)

@@ -65,7 +65,7 @@ func New(c Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kubelet port configuration: field OwnCA: %w", err)
 	}
-	s := &Server{config: c, log: c.Logger, ca: &clientCA{log: c.Logger}, own: own, turns: newTurns(), nodes: make(map[string]*port), loud: rate.NewLimiter(1, 20)}
+	s := &Server{config: c, log: c.Logger, ca: &clientCA{log: c.Logger}, own: own, turns: newTurns(c.Turns), nodes: make(map[string]*port), loud: rate.NewLimiter(1, 20)}
 	s.authn = newAuthenticator(s.ca, c.Kubernetes.AuthenticationV1().TokenReviews())
 	s.authz = newAuthorizer(c.Kubernetes.AuthorizationV1().SubjectAccessReviews())
 	s.boards = newBoardClient(c.Boards, c.MaxBoardRequests)

@@ -17,6 +17,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"golang.org/x/time/rate"
 	certificatesv1 "k8s.io/api/certificates/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -150,7 +151,7 @@ func TestApprovesItsOwnRequestsOnly(t *testing.T) {
 			t.Parallel()
 			c, log := signingCluster(t, ca, tt.change), new(syncBuffer)
 			client := approvingClient{Interface: c, approver: &approver{
-				client: c.CertificatesV1(), turns: newTurns(), node: node, log: slog.New(slog.NewTextHandler(log, nil)),
+				client: c.CertificatesV1(), turns: newTurns(rate.NewLimiter(rate.Inf, 0)), node: node, log: slog.New(slog.NewTextHandler(log, nil)),
 			}}
 			key, err := ca.issue(subject{node: node})
 			must(t, err)

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
 	"k8s.io/utils/lru"
 )
 
@@ -19,14 +20,28 @@ const requestInterval = time.Hour
 // turns say when a node may make its next signing request. They outlive the stays of
 // its board, so that one that reconnects often leaves no more requests than another.
 type turns struct {
+	all *rate.Limiter // of all nodes
+
 	mu    sync.Mutex
 	taken *lru.Cache // time.Time of the last request without an answer, by node
 }
 
-func newTurns() *turns { return &turns{taken: lru.New(maxStores)} }
+func newTurns(all *rate.Limiter) *turns { return &turns{all: all, taken: lru.New(maxStores)} }
 
-// wait takes the node's turn when it comes, or returns when ctx ends.
+// wait takes the node's turn when it comes, and then one among all nodes, or returns
+// when ctx ends.
 func (t *turns) wait(ctx context.Context, node string) error {
+	if err := t.waitOwn(ctx, node); err != nil {
+		return err
+	}
+	err := t.all.Wait(ctx)
+	if err != nil {
+		t.clear(node)
+	}
+	return err
+}
+
+func (t *turns) waitOwn(ctx context.Context, node string) error {
 	for {
 		left := t.take(node)
 		if left <= 0 {

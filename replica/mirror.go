@@ -31,7 +31,6 @@ import (
 const (
 	mirrorWorkers  = 4
 	mirrorInterval = time.Minute // a tenth more or less
-	mirrorRate     = 50          // looks a second, of all boards
 	mirrorTime     = 30 * time.Second
 	// mirrorDelay lets a board that has just come say what it is.
 	mirrorDelay = time.Second
@@ -53,7 +52,7 @@ type mirrors struct {
 	firmware firmware
 	log      *slog.Logger
 	queue    workqueue.TypedRateLimitingInterface[string]
-	limit    *rate.Limiter
+	turns    *rate.Limiter // shared with what else boards need that come
 
 	mu     sync.Mutex
 	boards map[string]*mirrored // by node
@@ -66,9 +65,9 @@ type mirrored struct {
 	failed  bool      // and was logged
 }
 
-func newMirrors(asNode func(string) (kubernetes.Interface, error), f firmware, log *slog.Logger) *mirrors {
+func newMirrors(asNode func(string) (kubernetes.Interface, error), f firmware, turns *rate.Limiter, log *slog.Logger) *mirrors {
 	return &mirrors{
-		asNode: asNode, firmware: f, log: log, limit: rate.NewLimiter(mirrorRate, mirrorRate),
+		asNode: asNode, firmware: f, log: log, turns: turns,
 		queue:  workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[string](time.Second, mirrorInterval)),
 		boards: make(map[string]*mirrored),
 	}
@@ -125,7 +124,7 @@ func (m *mirrors) work(ctx context.Context) {
 // it that it is looked at again.
 func (m *mirrors) look(ctx context.Context, node string) {
 	b := m.get(node)
-	if b == nil || m.limit.Wait(ctx) != nil {
+	if b == nil || m.turns.Wait(ctx) != nil {
 		m.queue.Forget(node)
 		return
 	}

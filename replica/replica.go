@@ -37,6 +37,7 @@ type Replica struct {
 	nodeCerts *credentials.Pool // nil: the gateway acts for nodes by impersonation
 	ports     *ports            // nil: nodes have none
 	mirrors   *mirrors          // nil: likewise
+	setup     *setup
 	registry  *prometheus.Registry
 	served    atomic.Bool
 	links     atomic.Bool // are served
@@ -54,7 +55,7 @@ func New(c Config) (*Replica, error) {
 	if err != nil {
 		return nil, fmt.Errorf("client of the API server: %w", err)
 	}
-	r := &Replica{config: c, log: c.Logger, client: client, registry: prometheus.NewRegistry()}
+	r := &Replica{config: c, log: c.Logger, client: client, setup: newSetup(), registry: prometheus.NewRegistry()}
 	if r.gateway, err = r.newGateway(); err != nil {
 		return nil, err
 	}
@@ -69,7 +70,7 @@ func New(c Config) (*Replica, error) {
 		return nil, err
 	}
 	r.ports = newPorts(server, nodes{r.asNode})
-	r.mirrors = newMirrors(r.asNode, server, r.log)
+	r.mirrors = newMirrors(r.asNode, server, r.setup.turns, r.log)
 	return r, nil
 }
 
@@ -86,7 +87,7 @@ func (r *Replica) newGateway() (_ *gateway.Gateway, err error) {
 	g := gateway.Config{
 		Kubernetes: c.Kubernetes, NodeNames: c.NodeNames, AllowClusterAdmin: c.AllowClusterAdmin, Nodes: c.Nodes,
 		Identity: c.Identity, InsecureBoards: c.InsecureBoards,
-		MaxBoards: c.Limits.Boards, MaxConfigMaps: c.Limits.ConfigMaps, Logger: c.Logger,
+		MaxBoards: c.Limits.Boards, MaxConfigMaps: c.Limits.ConfigMaps, Turns: r.setup.turns, Logger: c.Logger,
 	}
 	if c.Identity == gateway.IdentityCertificates {
 		r.nodeCerts, err = credentials.New(credentials.Config{
@@ -112,7 +113,7 @@ func (r *Replica) newPortServer() (*kubeletport.Server, error) {
 	c := r.config
 	return kubeletport.New(kubeletport.Config{
 		Boards: boards{r.gateway}, Kubernetes: r.client, Addresses: c.Addresses, ListenHost: c.ListenHost,
-		FirstPort: c.FirstPort, LastPort: c.LastPort, NodeKubernetes: r.asNode, ApproveOwn: true,
+		FirstPort: c.FirstPort, LastPort: c.LastPort, NodeKubernetes: r.asNode, ApproveOwn: true, Turns: r.setup.turns,
 		Metrics: r.registry, Logger: c.Logger,
 	})
 }
@@ -172,9 +173,9 @@ func (r *Replica) key(ctx context.Context) (noise.Key, error) {
 
 // Serve takes boards' encrypted links, and plain HTTP from insecure, until ctx
 // ends; then it drains the links. Either listener may be nil, and both are closed in
-// the end. It may be called once. It returns an error if a listener fails or if the gateway must not run with
-// the rights it has; other trouble with the API server is logged, shown by /readyz
-// and tried again.
+// the end. It may be called once. It returns an error if a listener fails or if the
+// gateway must not run with the rights it has; other trouble with the API server is
+// logged, shown by /readyz and tried again.
 func (r *Replica) Serve(ctx context.Context, links, insecure net.Listener) error {
 	if r.served.Swap(true) {
 		return errors.New("a Replica serves once: make another by New")

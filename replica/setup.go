@@ -1,0 +1,76 @@
+// Copyright The picolet Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package replica
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/picolet/picolet/gateway"
+)
+
+// What boards that connect cost the API server is bounded: after a power cut or a restart all
+// do so at the same time. What a board must wait for, its admission, is one write and two
+// reads. All else waits for its turn while the board renews its Lease already: the patch
+// of the Node, the serving certificate and the pod take a turn each, of up to four
+// requests. With 10 000 boards the last is in after half a minute, and has its pod after
+// five.
+const (
+	admissionRate  = 300 // boards a second
+	admissionBurst = 300
+	turnRate       = 100 // turns a second
+	turnBurst      = 300
+
+	// maxQueue is how long a board may wait within its handshake, of the ten seconds that
+	// this may take.
+	maxQueue = 4 * time.Second
+)
+
+// setup bounds the work of links that come up.
+type setup struct {
+	admissions *rate.Limiter
+	turns      *rate.Limiter
+}
+
+func newSetup() *setup {
+	return &setup{rate.NewLimiter(admissionRate, admissionBurst), rate.NewLimiter(turnRate, turnBurst)}
+}
+
+// admit waits until a board may be decided on. The error is a [gateway.Retry] where the
+// board waits elsewhere.
+func (s *setup) admit(ctx context.Context) error {
+	r := s.admissions.Reserve()
+	wait := r.Delay()
+	if wait > maxQueue {
+		r.Cancel()
+		return crowded{}
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		r.Cancel()
+		return context.Cause(ctx)
+	}
+}
+
+// crowded sends a board away for a while. It is not logged as a warning.
+type crowded struct{}
+
+var _ gateway.Retry = crowded{}
+
+func (crowded) Error() string {
+	return "many boards connect at this moment: this one has its turn within some seconds"
+}
+
+func (crowded) Is(target error) bool { return target == gateway.ErrTold }
+
+// RetryAfter implements gateway.Retry: boards that were sent away come back one after the
+// other.
+func (crowded) RetryAfter() time.Duration { return maxQueue + rand.N(2*maxQueue) }
