@@ -6,17 +6,23 @@ package kubeletport
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/netip"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -228,6 +234,7 @@ func TestLive(t *testing.T) {
 		t.Run("refused by "+feature, l.refusals)
 	}
 	t.Run("follow over a reboot", l.followReboot)
+	t.Run("flooded with random tokens", l.flooded)
 	t.Run("own CA", l.ownCA)
 }
 
@@ -358,6 +365,49 @@ func (l *live) followReboot(t *testing.T) {
 	eventually(t, "the log goes on after the reboot", func() bool {
 		return regexp.MustCompile(`(?m)^INFO msg="Kubelet started".* reset=software$`).MatchString(out.String())
 	})
+}
+
+// flooded: kubectl logs works while somebody tries random tokens, of which the API server
+// sees few.
+func (l *live) flooded(t *testing.T) {
+	addr := net.JoinHostPort(l.addr, strconv.Itoa(l.server.portOfNode("live-1").number))
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer cancel()
+	var refused, limited atomic.Int32
+	for i := range 16 { // half of what one address may have
+		client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+		running.Go(func() {
+			for try := 0; ctx.Err() == nil; try++ {
+				r, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+addr+"/healthz", nil)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				r.Header.Set("Authorization", fmt.Sprintf("Bearer random-%d-%d", i, try))
+				resp, err := client.Do(r)
+				if err != nil {
+					continue
+				}
+				_ = resp.Body.Close()
+				switch resp.StatusCode {
+				case http.StatusUnauthorized:
+					refused.Add(1)
+				case http.StatusTooManyRequests:
+					limited.Add(1)
+				default:
+					t.Errorf("a random token: %s", resp.Status)
+				}
+			}
+		})
+	}
+	begin := time.Now()
+	eventually(t, "random tokens are limited", func() bool { return limited.Load() > 100 })
+	l.check(t, []kubectlTest{{"--namespace kube-system logs --tail 1 picolet-live-1", `(INFO|WARN) msg=.*`, "", 0}})
+	if n, most := int(refused.Load()), guessBurst+int(time.Since(begin)/guessInterval)+1; n > most {
+		t.Errorf("%d random tokens were reviewed, want %d at most", n, most)
+	}
 }
 
 // ownCA: the API server refuses a certificate that its kubelet CA did not sign,
