@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // withPart is an Admission that adds a part.
@@ -150,5 +152,36 @@ func TestPartWaitsForTheAPIServer(t *testing.T) {
 			t.Errorf("status told %d times after the outage", n)
 		}
 		_ = s.Close()
+	}, addPart(testPart))
+}
+
+// TestPartTakesItsTurn: of links that come up together, one after the other has its part
+// told; one that ends before its turn does not.
+func TestPartTakesItsTurn(t *testing.T) {
+	inLinks(t, func(t *testing.T, h *linkHarness) {
+		h.Gateway.config.Turns = rate.NewLimiter(rate.Every(time.Minute), 1)
+		first, second := mustOpen(t, h, 1), mustOpen(t, h, 2)
+		told := func() int { return len(h.api.asked()) }
+		if n := told(); n != 2 {
+			t.Errorf("%d requests for the first link", n)
+		}
+		time.Sleep(59 * time.Second)
+		if n := told(); n != 2 {
+			t.Errorf("%d requests before the second link's turn", n)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if n := told(); n != 4 {
+			t.Errorf("%d requests after it", n)
+		}
+		_ = first.Close()
+		synctest.Wait()
+		first = mustOpen(t, h, 1)
+		_ = first.Close()
+		time.Sleep(time.Hour)
+		if n := told(); n != 4 {
+			t.Errorf("%d requests, with those for a link that has ended", n)
+		}
+		_ = second.Close()
 	}, addPart(testPart))
 }

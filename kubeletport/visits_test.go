@@ -132,6 +132,30 @@ func TestTurns(t *testing.T) {
 	})
 }
 
+// Nodes take turns, and one that leaves before its turn has lost nothing.
+func TestTurnsOfAllNodes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		turns := newTurns(rate.NewLimiter(1, 1))
+		begin := time.Now()
+		for i := range 5 {
+			must(t, turns.wait(t.Context(), fmt.Sprint("pico-", i)))
+			if at := time.Since(begin); at != time.Duration(i)*time.Second {
+				t.Errorf("node %d: at %v", i, at)
+			}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := turns.wait(ctx, "a"); err == nil {
+			t.Error("a node that has left takes its turn")
+		}
+		must(t, turns.wait(t.Context(), "a"))
+		if at := time.Since(begin); at != 5*time.Second {
+			t.Errorf("its next turn is at %v", at)
+		}
+	})
+}
+
 // checkIssuer checks whether what is served was requested, rather than made here.
 func checkIssuer(t *testing.T, h *harness, issued bool) {
 	t.Helper()
