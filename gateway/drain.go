@@ -71,6 +71,7 @@ func (g *Gateway) Drain(ctx context.Context, over time.Duration) {
 	g.drain.begin(over)
 	all := g.links.all()
 	interval := min(over/time.Duration(max(len(all), 1)), drainInterval)
+	g.log.Info("Draining links", "links", len(all), "interval", interval)
 	for i, l := range all {
 		if i > 0 && interval > 0 {
 			sleep(ctx, interval)

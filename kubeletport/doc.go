@@ -15,8 +15,8 @@
 // What a client asks is kept apart from what a board is asked, each in files of
 // its own:
 //
-//   - who is this: authn.go, clientca.go; what may it do: authz.go, route.go
-//   - over what: server.go, listener.go, serving.go, csr.go, ownca.go
+//   - who is this: authn.go, guesses.go, clientca.go; what may it do: authz.go, route.go
+//   - over what: server.go, listener.go, serving.go, csr.go, turns.go, ownca.go
 //   - what is asked of the board: board.go, proxy.go
 //   - the board as a pod: pods.go, log.go, logs.go, commands.go, exec.go
 //

@@ -6,8 +6,9 @@
 // no connections: a driver for plain kubelets needs nothing more, on a board and on
 // a host. What comes for the kubelet port comes through the link.
 //
-// When to dial is the kubelet's decision, as ever. The link adds a pause after
-// one that failed, so that a gateway is not asked to shake hands in vain.
+// When to dial is the kubelet's decision, as ever. After a link that failed or that its
+// gateway ended, the next one waits for a pause: as long as the gateway has asked for,
+// within bounds, so that not all boards dial at the same time.
 //
 // Like the kubelet it is a machine for one goroutine, without a clock, and takes
 // nothing from the heap once the link is up, but what package noise tells of.

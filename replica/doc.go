@@ -7,7 +7,7 @@
 //
 //   - what it is told: config.go, rights.go; what runs: replica.go, service.go; how it
 //     is: admin.go
-//   - a board comes and goes: admission.go, ports.go
+//   - a board comes and goes: admission.go, ports.go; many at the same time: setup.go
 //   - its firmware as a pod: mirror.go, mirror_status.go
 //
 // The package decides nothing itself: who may be which node is enrolment's
