@@ -43,8 +43,8 @@ func (s *Session) receive(p []byte, err error) bool {
 	return err == nil && s.err == nil
 }
 
-// handshake gives the link what arrives before it is up, when that may be computed with,
-// and returns how much it has taken. It waits for nothing else meanwhile.
+// handshake gives the link what arrives before it is up, when Compute allows that, and
+// returns how much the link has taken. It waits for nothing while it may compute.
 func (s *Session) handshake(p []byte) (n int) {
 	if !s.computes() {
 		return 0

@@ -58,9 +58,9 @@ type Gateway struct {
 	// to leave that to the board. ctx ends with the handshake's time.
 	Admit func(ctx context.Context, p Peer) (refusal string, delay time.Duration)
 
-	// Optional [no bound]: waits until a handshake message may be computed with.
-	// done is called when it was. It returns an error when ctx ends, which is
-	// the session's.
+	// Optional [no bound]: waits until the session may compute with a message of the
+	// handshake, and returns an error when ctx ends, which it does with the session.
+	// done is called right after the computation.
 	Compute func(ctx context.Context) (done func(), err error)
 
 	// Optional [none]: is called when the board has stored the key of an Announce. It
@@ -380,7 +380,7 @@ func (s *Session) ended() {
 	}
 }
 
-// waitGone waits for the goroutines, for a time that a connection's Close cannot make longer.
+// waitGone waits for the goroutines to end, a second at most.
 func (s *Session) waitGone() {
 	late := time.NewTimer(2 * farewellTime)
 	defer late.Stop()
