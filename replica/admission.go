@@ -25,7 +25,7 @@ var _ gateway.Admission = admission{}
 // Admit implements gateway.Admission. A board that is let in has its kubelet port
 // before it can say anything about its Node.
 func (a admission) Admit(ctx context.Context, n gateway.Newcomer) (gateway.Admitted, error) {
-	if err := a.setup.admit(ctx); err != nil {
+	if err := a.setup.admit(ctx, v1alpha1.Key(n.Key)); err != nil {
 		return gateway.Admitted{}, err
 	}
 	hold, err := a.enrolment.Decide(ctx, enrolment.Hello{

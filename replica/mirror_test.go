@@ -66,7 +66,7 @@ func newMirrorCase(t *testing.T, objects ...runtime.Object) *mirrorCase {
 		}
 		return c.cluster, nil
 	}
-	c.mirrors = newMirrors(asNode, c.firmware, newSetup().turns, c.log.logger())
+	c.mirrors = newMirrors(asNode, c.firmware, newSetup(nil).turns, c.log.logger())
 	t.Cleanup(c.queue.ShutDown)
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)

@@ -20,6 +20,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
+	"github.com/picolet/picolet/api/v1alpha1"
 	"github.com/picolet/picolet/credentials"
 	"github.com/picolet/picolet/enrolment"
 	"github.com/picolet/picolet/gateway"
@@ -55,7 +56,8 @@ func New(c Config) (*Replica, error) {
 	if err != nil {
 		return nil, fmt.Errorf("client of the API server: %w", err)
 	}
-	r := &Replica{config: c, log: c.Logger, client: client, setup: newSetup(), registry: prometheus.NewRegistry()}
+	r := &Replica{config: c, log: c.Logger, client: client, registry: prometheus.NewRegistry()}
+	r.setup = newSetup(func(ctx context.Context, key v1alpha1.Key) bool { return r.enrolment.Approved(ctx, key) })
 	if r.gateway, err = r.newGateway(); err != nil {
 		return nil, err
 	}

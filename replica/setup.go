@@ -6,10 +6,13 @@ package replica
 import (
 	"context"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
+	"k8s.io/utils/lru"
 
+	"github.com/picolet/picolet/api/v1alpha1"
 	"github.com/picolet/picolet/gateway"
 )
 
@@ -30,19 +33,54 @@ const (
 	maxQueue = 4 * time.Second
 )
 
+// A board takes part in the queue no more often than enrollment decides on it; beyond that
+// it is refused there, without a request.
+const (
+	contactInterval = 2 * time.Second
+	contactBurst    = 5
+	maxContacts     = 16_384 // boards remembered, the latest ones
+)
+
 // setup bounds the work of links that come up.
 type setup struct {
+	approved   func(context.Context, v1alpha1.Key) bool
 	admissions *rate.Limiter
 	turns      *rate.Limiter
+
+	mu       sync.Mutex
+	contacts *lru.Cache // of *rate.Limiter, by key
 }
 
-func newSetup() *setup {
-	return &setup{rate.NewLimiter(admissionRate, admissionBurst), rate.NewLimiter(turnRate, turnBurst)}
+func newSetup(approved func(context.Context, v1alpha1.Key) bool) *setup {
+	return &setup{
+		approved: approved, contacts: lru.New(maxContacts),
+		admissions: rate.NewLimiter(admissionRate, admissionBurst), turns: rate.NewLimiter(turnRate, turnBurst),
+	}
 }
 
-// admit waits until a board may be decided on. The error is a [gateway.Retry] where the
-// board waits elsewhere.
-func (s *setup) admit(ctx context.Context) error {
+// admit waits until the board with a key may be decided on. The error is a
+// [gateway.Retry] where the board waits elsewhere. Boards that are not approved, or
+// connect too often, wait for nothing and keep nobody waiting: Decide refuses them.
+func (s *setup) admit(ctx context.Context, key v1alpha1.Key) error {
+	if !s.approved(ctx, key) || !s.contact(key) {
+		return nil
+	}
+	return s.queue(ctx)
+}
+
+// contact reports whether a board connects no more often than is allowed.
+func (s *setup) contact(key v1alpha1.Key) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	bucket, ok := s.contacts.Get(key)
+	if !ok {
+		bucket = rate.NewLimiter(rate.Every(contactInterval), contactBurst)
+		s.contacts.Add(key, bucket)
+	}
+	return bucket.(*rate.Limiter).Allow()
+}
+
+func (s *setup) queue(ctx context.Context) error {
 	r := s.admissions.Reserve()
 	wait := r.Delay()
 	if wait > maxQueue {

@@ -5,6 +5,7 @@ package replica
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"slices"
 	"sync"
@@ -12,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/picolet/picolet/api/v1alpha1"
 	"github.com/picolet/picolet/enrolment"
 	"github.com/picolet/picolet/gateway"
 	"github.com/picolet/picolet/link/noise"
@@ -27,11 +29,19 @@ type herd struct {
 	tries    int
 }
 
+func anybody(context.Context, v1alpha1.Key) bool { return true }
+
+func testKey(i int) (key v1alpha1.Key) {
+	binary.BigEndian.PutUint64(key[:], uint64(i))
+	return key
+}
+
 // connect tries until the board is admitted, as boards do.
-func (h *herd) connect(begin time.Time) {
+func (h *herd) connect(begin time.Time, i int) {
+	key := testKey(i)
 	for {
 		dialed := time.Now()
-		err := h.setup.admit(h.t.Context())
+		err := h.setup.admit(h.t.Context(), key)
 		h.mu.Lock()
 		h.tries++
 		if err == nil {
@@ -59,11 +69,11 @@ func TestAdmissionOfHerd(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const boards = 10_000
-		h := &herd{t: t, setup: newSetup()}
+		h := &herd{t: t, setup: newSetup(anybody)}
 		begin := time.Now()
 		var running sync.WaitGroup
-		for range boards {
-			running.Go(func() { h.connect(begin) })
+		for i := range boards {
+			running.Go(func() { h.connect(begin, i) })
 		}
 		running.Wait()
 		slices.Sort(h.admitted)
@@ -86,10 +96,10 @@ func TestAdmissionOfHerd(t *testing.T) {
 func TestAdmissionOfFewBoards(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := &herd{t: t, setup: newSetup()}
+		h := &herd{t: t, setup: newSetup(anybody)}
 		begin := time.Now()
-		for range 200 {
-			h.connect(begin)
+		for i := range 200 {
+			h.connect(begin, i)
 			if err := h.setup.turns.Wait(t.Context()); err != nil {
 				t.Error(err)
 			}
@@ -103,15 +113,42 @@ func TestAdmissionOfFewBoards(t *testing.T) {
 func TestAdmissionEndsWithItsBoard(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := newSetup()
+		s := newSetup(anybody)
 		for range admissionBurst + admissionRate {
 			s.admissions.Reserve()
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		defer cancel()
 		begin := time.Now()
-		if err := s.admit(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) != 100*time.Millisecond {
+		if err := s.admit(ctx, testKey(1)); !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) != 100*time.Millisecond {
 			t.Errorf("after %v: %v", time.Since(begin), err)
+		}
+	})
+}
+
+// Boards that are not approved, and one that connects all the time, keep no board waiting.
+func TestAdmissionOfFlood(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const boards = 100
+		s := newSetup(func(_ context.Context, key v1alpha1.Key) bool { return key[0] == 0 })
+		begin := time.Now()
+		for i := range 10_000 {
+			unlisted := testKey(i)
+			unlisted[0] = 1
+			for _, key := range []v1alpha1.Key{unlisted, testKey(boards)} {
+				if err := s.admit(t.Context(), key); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		for i := range boards {
+			if err := s.admit(t.Context(), testKey(i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if d := time.Since(begin); d > 0 {
+			t.Errorf("boards waited for %v", d)
 		}
 	})
 }
