@@ -73,8 +73,9 @@ type linkServer struct {
 }
 
 // ServeLinks takes boards' encrypted links from ln until ctx ends; then it ends them,
-// all at once where Drain has not done so, and returns nil. What boards ask for is answered as by Serve, each as the node that
-// its key was admitted for. It may be called once, beside Serve or alone.
+// all at once where Drain has not done so, and returns nil. What boards ask for is
+// answered as by Serve, each as the node that its key was admitted for. It may be
+// called once, beside Serve or alone.
 func (g *Gateway) ServeLinks(ctx context.Context, ln net.Listener, c LinkConfig) error {
 	if err := c.Validate(); err != nil {
 		return fmt.Errorf("configuration of links: %w", err)

@@ -47,7 +47,7 @@ type authenticator struct {
 	ca      *clientCA
 	tokens  authenticationclient.TokenReviewInterface
 	good    *cache.LRUExpireCache // SHA-256 of a token: identity
-	bad     *cache.LRUExpireCache // SHA-256 of a token that is none
+	bad     *cache.LRUExpireCache // SHA-256 of a token that nobody has
 	flights singleflight.Group    // reviews under way, by that hash
 	guesses *guesses
 	slots   chan struct{}
