@@ -4,6 +4,7 @@
 package deploy
 
 import (
+	"regexp"
 	"slices"
 	"testing"
 
@@ -43,5 +44,45 @@ func TestEnrolmentGivesNoWildcards(t *testing.T) {
 				t.Errorf("%s %s may %v secrets", o.GetKind(), o.GetName(), verbs)
 			}
 		}
+	}
+}
+
+// TestDevicesExplain: kubectl explain device has a text for each field, without links
+// of Go's documentation.
+func TestDevicesExplain(t *testing.T) {
+	t.Parallel()
+	objects, err := decode(Devices)
+	if err != nil {
+		t.Fatal(err)
+	}
+	versions, _, err := unstructured.NestedSlice(objects[0].Object, "spec", "versions")
+	if err != nil || len(versions) == 0 {
+		t.Fatalf("versions %v: %v", versions, err)
+	}
+	link := regexp.MustCompile(`(^|\s)\[\w`)
+	var walk func(path string, schema map[string]any)
+	walk = func(path string, schema map[string]any) {
+		description, _ := schema["description"].(string)
+		if link.MatchString(description) {
+			t.Errorf("%s: a link: %s", path, description)
+		}
+		if items, ok := schema["items"].(map[string]any); ok {
+			walk(path+"[]", items)
+		}
+		properties, _ := schema["properties"].(map[string]any)
+		for name, p := range properties {
+			property := p.(map[string]any)
+			if property["description"] == nil && name != "metadata" {
+				t.Errorf("%s.%s: no description", path, name)
+			}
+			walk(path+"."+name, property)
+		}
+	}
+	for _, v := range versions {
+		schema, _, err := unstructured.NestedMap(v.(map[string]any), "schema", "openAPIV3Schema")
+		if err != nil {
+			t.Fatal(err)
+		}
+		walk("device", schema)
 	}
 }

@@ -25,6 +25,7 @@ func TestRights(t *testing.T) {
 			{Verb: "impersonate-on:arbitrary-node:patch", Resource: "nodes", Subresource: "status"},
 			{Verb: "impersonate-on:arbitrary-node:update", Group: "coordination.k8s.io", Resource: "leases", Namespace: "kube-node-lease"},
 			{Verb: "watch", Resource: "configmaps", Name: "pico-config", Namespace: "default"},
+			{Verb: "list", Resource: "nodes"},
 		}},
 		"plain impersonation": {PlainImpersonation, 2, []right{
 			{Verb: "impersonate", Resource: "users"}, {Verb: "impersonate", Resource: "groups", Name: "system:nodes"},

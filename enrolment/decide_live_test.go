@@ -13,6 +13,7 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/picolet/picolet/api/v1alpha1"
@@ -69,6 +70,56 @@ func TestEnrolment(t *testing.T) {
 	p.kubectl(t, "delete", "device", name)
 	cutOff(t, hold, Deleted)
 	g.refused(t, h, Pending) // it asks again, and is a stranger
+}
+
+// TestApprovedCondition: kubectl wait returns once a Device is approved, also if its
+// board has never connected, may not be its node, or nobody knows of the node.
+func TestApprovedCondition(t *testing.T) {
+	t.Parallel()
+	p := livePlane(t)
+	g := p.gate(t, nil)
+	waits := func(name string) {
+		t.Helper()
+		p.kubectl(t, "wait", "--for=condition=Approved", "device/"+name, "--timeout=20s")
+	}
+	git, second := newHello(t), newHello(t)
+	waits(p.approved(t, g, git)) // as Git makes it
+	p.has(t, git.Key.Name(), v1alpha1.Enrolled, metav1.ConditionTrue, Approved)
+	second.NodeName = git.NodeName
+	name := second.Key.Name()
+	g.refused(t, second, Pending)
+	p.has(t, name, v1alpha1.Approved, metav1.ConditionFalse, Pending)
+	p.set(t, name, `{"approved":true}`)
+	waits(name)
+	p.has(t, name, v1alpha1.Enrolled, metav1.ConditionFalse, NodeNameTaken)
+	p.set(t, name, `{"approved":false}`)
+	p.has(t, name, v1alpha1.Approved, metav1.ConditionFalse, Denied)
+	p.has(t, name, v1alpha1.Enrolled, metav1.ConditionFalse, Denied)
+	d := p.device(t, name)
+	if c := meta.FindStatusCondition(d.Status.Conditions, v1alpha1.Approved); c.ObservedGeneration != d.Generation {
+		t.Errorf("observed generation %d of %d", c.ObservedGeneration, d.Generation)
+	}
+}
+
+// TestApprovedWithoutANode: the condition does not wait for an answer about the node.
+func TestApprovedWithoutANode(t *testing.T) {
+	t.Parallel()
+	e, err := New(Config{Kubernetes: nowhere, Replica: "gw", Logger: silent})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := device(1, "a", true)
+	for _, r := range []*Refusal{nil, unavailable(d.Name, nil)} {
+		if c, changed := e.approval(d); c.Status != metav1.ConditionTrue || !changed {
+			t.Errorf("%+v, %v", c, changed)
+		}
+		if c, _ := e.enrollment(d, r); c == nil || c.Status != metav1.ConditionTrue {
+			t.Errorf("%v: enrolled %+v", r, c)
+		}
+	}
+	if c, changed := e.enrollment(device(1, "a", false), unavailable(d.Name, nil)); c != nil || changed {
+		t.Errorf("enrolled %+v", c)
+	}
 }
 
 func TestDeniedBoardIsRefused(t *testing.T) {

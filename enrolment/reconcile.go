@@ -57,11 +57,11 @@ func (e *Enrolment) reconcile(ctx context.Context, name string) (again time.Dura
 		return 0, nil
 	}
 	r := e.judge(ctx, d)
+	if d, err = e.conclude(ctx, d, r); err != nil {
+		return 0, err
+	}
 	if r != nil && r.Reason == Unavailable {
 		return 0, r
-	}
-	if d, err = e.enrol(ctx, d, r); err != nil {
-		return 0, err
 	}
 	if r != nil {
 		e.cut(d, func(*Hold) *Refusal { return r })
@@ -76,23 +76,51 @@ func (e *Enrolment) reconcile(ctx context.Context, name string) (again time.Dura
 	return again, e.connection(ctx, d)
 }
 
-// enrol writes the condition Enrolled if it is another than before.
-func (e *Enrolment) enrol(ctx context.Context, d *v1alpha1.Device, r *Refusal) (*v1alpha1.Device, error) {
-	status, reason, message := metav1.ConditionTrue, Approved, "the board may be node "+d.Spec.NodeName
-	if r != nil {
-		status, reason, message = metav1.ConditionFalse, r.Reason, r.Message
+// conclude writes the conditions Approved and Enrolled if they are others than
+// before. Without an answer about the node, Enrolled stays.
+func (e *Enrolment) conclude(ctx context.Context, d *v1alpha1.Device, r *Refusal) (*v1alpha1.Device, error) {
+	approved, changed := e.approval(d)
+	conditions := []metav1.Condition{approved}
+	verdict, news := e.enrollment(d, r)
+	if verdict != nil {
+		conditions = append(conditions, *verdict) // together: what is not applied is removed
 	}
-	c, changed := e.condition(d, v1alpha1.Enrolled, status, reason, message)
-	if !changed {
+	if !changed && !news {
 		return d, nil
 	}
-	fresh, err := e.apply(ctx, d, verdictManager, v1alpha1.DeviceStatus{Conditions: []metav1.Condition{c}})
+	fresh, err := e.apply(ctx, d, verdictManager, v1alpha1.DeviceStatus{Conditions: conditions})
+	if err == nil && news {
+		e.log.Info("Device judged", "device", d.Name, "node", d.Spec.NodeName, "reason", verdict.Reason, "message", verdict.Message)
+		e.events.Event(fresh, eventType(Reason(verdict.Reason)), verdict.Reason, verdict.Message)
+	}
 	if err != nil {
 		return d, err
 	}
-	e.log.Info("Device judged", "device", d.Name, "node", d.Spec.NodeName, "reason", string(reason), "message", message)
-	e.events.Event(fresh, eventType(reason), string(reason), message)
 	return fresh, nil
+}
+
+// approval is the condition Approved, which follows the spec alone.
+func (e *Enrolment) approval(d *v1alpha1.Device) (c metav1.Condition, changed bool) {
+	switch {
+	case d.IsApproved():
+		return e.condition(d, v1alpha1.Approved, metav1.ConditionTrue, Approved, "spec.approved is true")
+	case d.IsPending():
+		return e.condition(d, v1alpha1.Approved, metav1.ConditionFalse, Pending, "spec.approved is not set: nobody decided yet")
+	}
+	return e.condition(d, v1alpha1.Approved, metav1.ConditionFalse, Denied, "spec.approved is false")
+}
+
+// enrollment is the condition Enrolled; nil if there is none yet.
+func (e *Enrolment) enrollment(d *v1alpha1.Device, r *Refusal) (c *metav1.Condition, changed bool) {
+	status, reason, message := metav1.ConditionTrue, Approved, "the board may be node "+d.Spec.NodeName
+	switch {
+	case r != nil && r.Reason == Unavailable:
+		return meta.FindStatusCondition(d.Status.Conditions, v1alpha1.Enrolled), false
+	case r != nil:
+		status, reason, message = metav1.ConditionFalse, r.Reason, r.Message
+	}
+	written, changed := e.condition(d, v1alpha1.Enrolled, status, reason, message)
+	return &written, changed
 }
 
 // connection writes whether the board is connected, and where.

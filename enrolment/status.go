@@ -18,8 +18,8 @@ import (
 	"github.com/picolet/picolet/api/v1alpha1"
 )
 
-// verdictManager owns the condition Enrolled, to which all gateways come alike.
-// Each owns what it saw of a board under its own name.
+// verdictManager owns the conditions Approved and Enrolled, which are the same on
+// every gateway. Each owns what it saw of a board under its own name.
 const verdictManager = "picolet-enrolment"
 
 // applied is a status for server-side apply. With a resourceVersion it fails if the

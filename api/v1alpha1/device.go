@@ -9,8 +9,9 @@ import (
 )
 
 // A Device is a board that holds a private key, and what a cluster's
-// administrator decided about it. Its name is that of its key, see [Key.Name]:
-// one key is one Device, whatever the board calls itself.
+// administrator decided about it. Its name is the first 16 hexadecimal digits of
+// the SHA-256 hash of its key: one key is one Device, whatever the board calls
+// itself.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -30,8 +31,13 @@ type Device struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
+	// Spec is what an administrator decides about the board.
+	//
 	// +required
 	Spec DeviceSpec `json:"spec"`
+	// Status is what gateways saw of the board. Its identifier and its firmware's
+	// version are the board's own word.
+	//
 	// +optional
 	Status DeviceStatus `json:"status,omitempty"`
 }
@@ -122,11 +128,15 @@ type DeviceSpec struct {
 
 // ConfigMapReference names a ConfigMap.
 type ConfigMapReference struct {
+	// Namespace of the ConfigMap.
+	//
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:XValidation:rule="!format.dns1123Label().validate(self).hasValue()",message="must be the name of a namespace: lower case letters, digits and '-'"
 	Namespace string `json:"namespace"`
+	// Name of the ConfigMap.
+	//
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
@@ -139,25 +149,33 @@ type ConfigMapReference struct {
 // +kubebuilder:validation:MaxLength=63
 type LabelValue string
 
-// Taint is a [corev1.Taint] without the time that the API server adds.
+// Taint keeps pods off the node that do not tolerate it.
 type Taint struct {
+	// Key of the taint.
+	//
 	// +required
 	// +kubebuilder:validation:MaxLength=316
 	// +kubebuilder:validation:XValidation:rule="!format.qualifiedName().validate(self).hasValue()",message="must be a qualified name: letters, digits, '-', '_' and '.', and before it, if anything, a DNS name and '/'"
 	Key string `json:"key"`
+	// Value of the taint.
+	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:XValidation:rule="!format.labelValue().validate(self).hasValue()",message="must be at most 63 letters, digits, '-', '_' and '.', and begin and end with a letter or digit"
 	Value string `json:"value,omitempty"`
+	// Effect on pods that do not tolerate the taint.
+	//
 	// +required
 	// +kubebuilder:validation:Enum=NoSchedule;PreferNoSchedule;NoExecute
 	Effect corev1.TaintEffect `json:"effect"`
 }
 
-// DeviceStatus is what gateways saw of a board. All of it but the conditions is
-// the board's own word.
+// DeviceStatus is what gateways saw of a board.
 type DeviceStatus struct {
-	// Conditions are Enrolled and Connected.
+	// Conditions are Approved, Enrolled and Connected. Approved repeats
+	// spec.approved; Enrolled is true if the board may be its node, which another
+	// Device or machine can prevent; Connected is true while a gateway has a link
+	// with the board.
 	//
 	// +optional
 	// +listType=map
@@ -183,7 +201,8 @@ type DeviceStatus struct {
 	// +kubebuilder:validation:MaxLength=64
 	Address string `json:"address,omitempty"`
 
-	// Gateway is the replica that the board last reached.
+	// Gateway that the board last reached: its name, and after the '_' random
+	// characters, by which its process differs from others of that name.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
@@ -207,6 +226,9 @@ type DeviceList struct {
 
 // Types of a Device's conditions.
 const (
+	// Approved: an administrator or a join token let the board in. It says what
+	// spec.approved says, for those who wait for a condition.
+	Approved = "Approved"
 	// Enrolled: the board may be the node that its Device names. If not, the reason
 	// is one of package enrolment and the message names the command that helps.
 	Enrolled = "Enrolled"
