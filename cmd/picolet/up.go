@@ -65,7 +65,7 @@ own rules, so that kubectl logs and exec work.`,
   picolet up --gateway-listen ` + at("0.0.0.0", linkPort) + `   # let other boards in`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
-			u := &up{upFlags: f, progress: newProgress(c.ErrOrStderr()), out: c.OutOrStdout(), log: f.log.logger(c.ErrOrStderr())}
+			u := &up{upFlags: f, ready: make(chan struct{}), progress: newProgress(c.ErrOrStderr()), out: c.OutOrStdout(), log: f.log.logger(c.ErrOrStderr())}
 			return u.run(c.Context())
 		},
 	}
@@ -133,12 +133,17 @@ type up struct {
 	doors    doors
 	boards   []*upBoard
 	firmware []byte // what emulated boards run
+	advice   advice
+	// pluginDir is where kubectl's plugin is, if PATH lacks that.
+	pluginDir string
+	ready     chan struct{} // closed when the gateway is
 }
 
 func (u *up) run(ctx context.Context) (err error) {
 	if err := u.check(); err != nil {
 		return err
 	}
+	u.advice, u.pluginDir = newAdvice()
 	if u.firmware, err = u.readFirmware(); err != nil {
 		return err
 	}
@@ -247,8 +252,18 @@ func (u *up) runBoards(ctx context.Context, nodes []*fleet.Node) error {
 			return nil
 		}
 	}
-	u.progress.printf("Gateway is ready at %s, its metrics at http://%s/metrics", u.doors.links.Addr(), u.doors.admin.Addr())
+	u.progress.printf("%s", u.doors.describe())
+	close(u.ready)
 	return fleet.Run(ctx, nodes...)
+}
+
+// describe says where the gateway is.
+func (d *doors) describe() string {
+	text := fmt.Sprintf("Gateway is ready at %s", d.links.Addr())
+	if d.insecure != nil {
+		text += fmt.Sprintf(", for plain HTTP at %s", d.insecure.Addr())
+	}
+	return text + fmt.Sprintf(", its metrics at http://%s/metrics", d.admin.Addr())
 }
 
 func isOK(ctx context.Context, url string) bool {

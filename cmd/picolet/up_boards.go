@@ -66,6 +66,11 @@ func (u *up) welcome(ctx context.Context, client kubernetes.Interface, plane *cl
 	limit := readyTime + time.Duration(u.nodes)*200*time.Millisecond + time.Duration(u.emulate)*emulatedReadyTime
 	waiting, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	select {
+	case <-u.ready:
+	case <-waiting.Done():
+		return fmt.Errorf("the gateway is not ready after %v; look for the reason by --log-level info", limit)
+	}
 	in, out := u.lettingIn()
 	for _, b := range out {
 		u.progress.printf("%s %s", b.name, b.keptOut)

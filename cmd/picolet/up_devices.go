@@ -32,6 +32,7 @@ type upBoard struct {
 	isThisBoot func(bootID string) bool
 	// keptOut is why the board is not let in; empty if it is.
 	keptOut string
+	advice  advice
 }
 
 // makeBoards gives each board its key, and lets it in with the admin's rights.
@@ -46,7 +47,7 @@ func (u *up) makeBoards(ctx context.Context, admin *rest.Config) error {
 	}
 	for i := range u.nodes {
 		name := u.boardName(i + 1)
-		b := &upBoard{number: i + 1, name: name, dir: filepath.Join(u.dir, "boards", name)}
+		b := &upBoard{number: i + 1, name: name, dir: filepath.Join(u.dir, "boards", name), advice: u.advice}
 		if err := os.MkdirAll(b.dir, 0o700); err != nil {
 			return err
 		}
@@ -82,7 +83,7 @@ func (b *upBoard) letIn(ctx context.Context, client *devices.Client, there []v1a
 	own, rival := b.among(there)
 	switch {
 	case rival != nil:
-		b.keptOut = fmt.Sprintf("has a new key, but is device %s already: kubectl pico revoke %[1]s, then kubectl pico approve %s", rival.Name, b.name)
+		b.keptOut = fmt.Sprintf("has a new key, but is device %s already: %s, then %s", rival.Name, b.advice.revoke(rival.Name), b.advice.approve(b.device(), ""))
 	case own == nil:
 		return b.create(ctx, client)
 	case own.IsPending():
@@ -90,16 +91,19 @@ func (b *upBoard) letIn(ctx context.Context, client *devices.Client, there []v1a
 		_, err := client.Patch(ctx, own.Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: deviceManager})
 		return err
 	case !own.IsApproved():
-		b.keptOut = fmt.Sprintf("is kept out: kubectl pico approve %s", own.Name)
+		b.keptOut = "is kept out: " + b.advice.approve(own.Name, "")
 	case own.Spec.NodeName != b.name:
-		b.keptOut = fmt.Sprintf("shall be node %s: kubectl pico approve %s --node-name %s", own.Spec.NodeName, own.Name, b.name)
+		b.keptOut = fmt.Sprintf("shall be node %s: %s", own.Spec.NodeName, b.advice.approve(own.Name, b.name))
 	}
 	return nil
 }
 
+// device is the name of the board's own Device.
+func (b *upBoard) device() string { return v1alpha1.Key(b.key.Public).Name() }
+
 // among finds the board's own Device, and another one that is its node.
 func (b *upBoard) among(there []v1alpha1.Device) (own, rival *v1alpha1.Device) {
-	name := v1alpha1.Key(b.key.Public).Name()
+	name := b.device()
 	for i := range there {
 		switch d := &there[i]; {
 		case d.Name == name:

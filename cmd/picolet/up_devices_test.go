@@ -46,8 +46,8 @@ func TestUpLetsItsBoardsIn(t *testing.T) {
 		"as it came by itself":   {[]v1alpha1.Device{device(name, "wish", nil)}, []string{"PATCH " + path + "/" + name + ` {"spec":{"approved":true,"nodeName":"pico-1"}}`}, ""},
 		"denied":                 {[]v1alpha1.Device{device(name, "pico-1", no)}, nil, "is kept out: kubectl pico approve " + name},
 		"renamed":                {[]v1alpha1.Device{device(name, "lab", yes)}, nil, "shall be node lab: kubectl pico approve " + name + " --node-name pico-1"},
-		"another is that node":   {[]v1alpha1.Device{device("f", "pico-1", yes)}, nil, "has a new key, but is device f already: kubectl pico revoke f, then kubectl pico approve pico-1"},
-		"another is, this waits": {[]v1alpha1.Device{device("f", "pico-1", yes), device(name, "pico-1", nil)}, nil, "has a new key, but is device f already: kubectl pico revoke f, then kubectl pico approve pico-1"},
+		"another is that node":   {[]v1alpha1.Device{device("f", "pico-1", yes)}, nil, "has a new key, but is device f already: kubectl pico revoke f, then kubectl pico approve " + name},
+		"another is, this waits": {[]v1alpha1.Device{device("f", "pico-1", yes), device(name, "pico-1", nil)}, nil, "has a new key, but is device f already: kubectl pico revoke f, then kubectl pico approve " + name},
 	}
 	for what, tt := range tests {
 		t.Run(what, func(t *testing.T) {
@@ -67,7 +67,7 @@ func TestUpLetsItsBoardsIn(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			b := &upBoard{name: "pico-1", key: key}
+			b := &upBoard{name: "pico-1", key: key, advice: advice{plugin: true}}
 			if err := b.letIn(t.Context(), client, tt.there); err != nil {
 				t.Fatal(err)
 			}

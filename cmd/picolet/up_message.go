@@ -6,8 +6,6 @@ package main
 import (
 	"fmt"
 	"net"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 
@@ -16,16 +14,13 @@ import (
 	"github.com/picolet/picolet/link/noise"
 )
 
-// pluginName is the plugin of kubectl that `make build` makes beside picolet.
-const pluginName = "kubectl-pico"
-
 // message is what a newcomer needs next. in are the boards that are Ready.
 func (u *up) message(plane *cluster.Cluster, version string, in []*upBoard, key noise.PublicKey) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\n%s on Kubernetes %s. In another terminal:\n\n", countReady(len(in)), version)
 	fmt.Fprintf(&b, "  export KUBECONFIG=%s\n", shellQuote(plane.AdminKubeconfig()))
-	if dirs := missingFromPath(filepath.Dir(plane.Kubectl())); len(dirs) > 0 {
-		fmt.Fprintf(&b, "  export PATH=%s:$PATH   # kubectl and its plugin, \"kubectl pico\"\n", strings.Join(dirs, ":"))
+	if dirs, what := u.exports(filepath.Dir(plane.Kubectl())); len(dirs) > 0 {
+		fmt.Fprintf(&b, "  export PATH=%s:$PATH   # %s\n", strings.Join(dirs, ":"), what)
 	}
 	b.WriteString("\nThen try:\n\n")
 	for _, command := range u.proposals(in) {
@@ -51,35 +46,29 @@ func (u *up) proposals(in []*upBoard) []string {
 	return append(all, proxy)
 }
 
-// tellOthers says how boards come in that "picolet up" does not run.
+// tellOthers says how boards connect that "picolet up" does not run.
 func (u *up) tellOthers(key noise.PublicKey) string {
 	a := u.doors.links.Addr().(*net.TCPAddr)
-	text := fmt.Sprintf("Another board comes in by \"kubectl pico approve NAME\", once it has been provisioned with\n\n"+
-		"  --gateway HOST:%d --gateway-key %s\n", a.Port, publicKeyText(key))
+	text := fmt.Sprintf("Another board connects once it has been provisioned with\n\n"+
+		"  --gateway HOST:%d --gateway-key %s\n\nand is let in by\n\n  %s\n", a.Port, publicKeyText(key), u.advice.approve("NAME", ""))
 	if a.IP.IsLoopback() {
 		text += fmt.Sprintf("\nThe gateway listens on this machine alone; for other machines: --gateway-listen %s\n", at("0.0.0.0", a.Port))
 	}
 	return text
 }
 
-// missingFromPath lists the directories that PATH lacks, quoted for a shell: that
-// of kubectl, and that of its plugin beside picolet.
-func missingFromPath(kubectlDir string) (dirs []string) {
-	if own, err := os.Executable(); err == nil && !inPath(pluginName) {
-		plugin := filepath.Join(filepath.Dir(own), pluginName)
-		if info, err := os.Stat(plugin); err == nil && info.Mode().IsRegular() {
-			dirs = append(dirs, shellQuote(filepath.Dir(plugin)))
-		}
+// exports are the directories that PATH lacks, quoted for a shell, and what for.
+func (u *up) exports(kubectlDir string) (dirs []string, what string) {
+	if u.pluginDir != "" {
+		dirs = append(dirs, shellQuote(u.pluginDir))
 	}
 	if !inPath("kubectl") {
 		dirs = append(dirs, shellQuote(kubectlDir))
 	}
-	return dirs
-}
-
-func inPath(name string) bool {
-	_, err := exec.LookPath(name)
-	return err == nil
+	if u.advice.plugin {
+		return dirs, `kubectl and its plugin, "kubectl pico"`
+	}
+	return dirs, "kubectl"
 }
 
 func countReady(n int) string {
