@@ -41,7 +41,8 @@ type Config struct {
 
 	// Exclusive says that no other process of this Replica can be alive, so that
 	// its Lease is taken over at once. Otherwise a process that starts after another
-	// one crashed waits 15 s for that. Optional [false].
+	// one crashed waits 15 s for that, unless it knows that process to have ended.
+	// Optional [false].
 	Exclusive bool
 
 	// Namespace holds join tokens, the gateway's key and the Leases of its

@@ -24,8 +24,8 @@ var errContended = errors.New("other gateways keep changing the same object")
 // which the board may be told the text; it was logged and counted. The caller
 // releases the Hold when the link ends, and cuts the link when its Context does.
 //
-// For a Device that is known and approved this is one write to the API server, by
-// which gateways agree who has the board. It waits for that as long as ctx allows.
+// For a Device that is known and approved this is a look at its Node and one write to
+// the API server, by which gateways agree who has the board. It waits for that as long as ctx allows.
 func (e *Enrolment) Decide(ctx context.Context, hello Hello) (*Hold, error) {
 	hold, d, r := e.decide(ctx, hello)
 	if r == nil {

@@ -25,6 +25,7 @@ const (
 	replicaLabel  = "picolet.dev/component" // of the Lease: gateway
 	replicaValue  = "gateway"
 	leasePrefix   = "picolet-gateway-"
+	processNote   = "picolet.dev/process" // annotation: the holder, as its machine knows it
 	leaseDuration = 15 * time.Second
 	leaseRenewal  = 5 * time.Second
 	leaseRetry    = time.Second     // after a failure
@@ -55,11 +56,13 @@ func nameOf(identity string) string {
 
 // leaseKeeper acquires a Lease, renews it, and deletes it in the end. Another
 // process's Lease is taken over when it was not renewed between four looks that are
-// a renewal apart: no clock is compared with another's.
+// a renewal apart: no clock is compared with another's. One of a process that is known
+// to have ended, as after a crash on the same machine, is taken over at once.
 type leaseKeeper struct {
 	leases    coordinationclient.LeaseInterface
 	name      string // of the Lease
 	identity  string // of this process
+	process   string // as this machine knows it
 	exclusive bool   // no other process of this name can be alive
 	now       func() time.Time
 	log       *slog.Logger
@@ -141,7 +144,7 @@ func (k *leaseKeeper) check(l *coordinationv1.Lease) (back bool) {
 // mayTake reports whether the Lease is ours, or that of a process that is gone.
 func (k *leaseKeeper) mayTake(l *coordinationv1.Lease) bool {
 	holder := ptr.Deref(l.Spec.HolderIdentity, "")
-	if holder == k.identity || holder == "" || k.exclusive {
+	if holder == k.identity || holder == "" || k.exclusive || isDead(l.Annotations[processNote]) {
 		return true
 	}
 	if k.version != "" {
@@ -166,6 +169,7 @@ func (k *leaseKeeper) renewal(l *coordinationv1.Lease) *coordinationv1.Lease {
 	now := metav1.NewMicroTime(k.now())
 	l.Name = k.name
 	metav1.SetMetaDataLabel(&l.ObjectMeta, replicaLabel, replicaValue)
+	metav1.SetMetaDataAnnotation(&l.ObjectMeta, processNote, k.process)
 	if old := l.Spec.HolderIdentity; old == nil || *old != k.identity {
 		l.Spec.HolderIdentity, l.Spec.AcquireTime = &k.identity, &now
 		if old != nil {
@@ -214,7 +218,7 @@ var errNoLease = errors.New("another gateway of this name holds its Lease: give 
 func (e *Enrolment) keepLease(ctx context.Context) {
 	k := &leaseKeeper{
 		leases: e.client.CoordinationV1().Leases(e.config.Namespace), name: leasePrefix + e.config.Replica,
-		identity: e.identity, exclusive: e.config.Exclusive, now: e.clock.now, log: e.log,
+		identity: e.identity, process: processName(), exclusive: e.config.Exclusive, now: e.clock.now, log: e.log,
 		acquired: func() { e.leased.Store(true) },
 		lost: func() {
 			e.leased.Store(false)

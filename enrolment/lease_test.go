@@ -257,6 +257,29 @@ func TestLeaseWithoutAPIServer(t *testing.T) {
 	})
 }
 
+// TestCrashOnTheSameMachine costs no time: the process is known to have ended.
+func TestCrashOnTheSameMachine(t *testing.T) {
+	t.Parallel()
+	ended := strings.Fields(processName())
+	if len(ended) != 4 {
+		t.Skip("this system does not tell one process from another")
+	}
+	ended[3] = "1" // an earlier one of this ID
+	for name, want := range map[string]string{strings.Join(ended, " "): "gw_2", processName(): "gw_1"} {
+		synctest.Test(t, func(t *testing.T) {
+			s := new(leaseStore)
+			holder := "gw_1"
+			l := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{processNote: name}}}
+			l.Spec.HolderIdentity = &holder
+			s.put(l)
+			startKeeper(t, s, "gw_2", false)
+			if got := s.holder(); got != want {
+				t.Errorf("%s has the Lease, want %s", got, want)
+			}
+		})
+	}
+}
+
 func TestIdentity(t *testing.T) {
 	t.Parallel()
 	name := strings.Repeat("a", MaxReplicaName)

@@ -35,7 +35,7 @@ kubectl logs, exec and top work. Its rights are those of the manifests below.
 Two or more gateways may run side by side: a board may be on any of them.`,
 		Example: `  kubectl apply -f deploy/rbac.yaml -f deploy/picolet.dev_devices.yaml \
     -f deploy/enrolment.yaml -f deploy/kubelet-port.yaml -f deploy/admission.yaml
-  picolet gateway --kubeconfig gateway.kubeconfig
+  picolet gateway --kubeconfig gateway.kubeconfig --node-names 'pico-*'
   picolet gateway key`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
