@@ -50,7 +50,7 @@ func (u *up) proposals(in []*upBoard) []string {
 func (u *up) tellOthers(key noise.PublicKey) string {
 	a := u.doors.links.Addr().(*net.TCPAddr)
 	text := fmt.Sprintf("Another board connects once it has been provisioned with\n\n"+
-		"  --gateway HOST:%d --gateway-key %s\n\nand is let in by\n\n  %s\n", a.Port, publicKeyText(key), u.advice.approve("NAME", ""))
+		"  --gateway HOST:%d --gateway-key %s\n\nLet it in by: %s\n", a.Port, publicKeyText(key), u.advice.approve("NAME", ""))
 	if a.IP.IsLoopback() {
 		text += fmt.Sprintf("\nThe gateway listens on this machine alone; for other machines: --gateway-listen %s\n", at("0.0.0.0", a.Port))
 	}
