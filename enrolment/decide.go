@@ -24,8 +24,9 @@ var errContended = errors.New("other gateways keep changing the same object")
 // which the board may be told the text; it was logged and counted. The caller
 // releases the Hold when the link ends, and cuts the link when its Context does.
 //
-// For a Device that is known and approved this is a look at its Node and one write to
-// the API server, by which gateways agree who has the board. It waits for that as long as ctx allows.
+// For a Device that is known and approved this is a look at its Node and one write
+// to the API server, by which gateways agree who has the board. It waits for that as
+// long as ctx allows.
 func (e *Enrolment) Decide(ctx context.Context, hello Hello) (*Hold, error) {
 	hold, d, r := e.decide(ctx, hello)
 	if r == nil {
@@ -105,7 +106,7 @@ func (e *Enrolment) admissible(ctx context.Context, d *v1alpha1.Device, hello He
 	if connected(d) && d.Status.Gateway != e.identity && !e.gone(ctx, d.Status.Gateway) {
 		return keyInUse(d)
 	}
-	return e.judgeNode(ctx, d) // each time: a machine may have registered since
+	return e.judgeAgain(ctx, d)
 }
 
 // reload asks the API server for the newest version of d.

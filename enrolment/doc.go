@@ -5,11 +5,12 @@
 // a key that it has proved to hold; what an administrator decided about that key
 // is a Device in the API server, and nothing else counts.
 //
-//   - a hello becomes a decision: decide.go, newcomer.go, token.go, limit.go
+//   - a hello becomes a decision: decide.go, newcomer.go, places.go, token.go, limit.go
 //   - the decision holds as long as the Device says so: hold.go, watch.go
-//   - what a Device amounts to beside the others: verdict.go, view.go
+//   - what a Device amounts to beside the others, and the Node: verdict.go, view.go, foreign.go
 //   - what is told: refusal.go, status.go, reconcile.go, metrics.go
-//   - other gateways: replica.go
+//   - other gateways, and this one's Lease: replica.go, lease.go
+//   - time, and a store that goes back: clock.go, source.go
 //
 // A key that nobody decided on shows up as a pending Device, within bounds: a
 // stranger cannot fill the API server. Several gateways may run side by side;

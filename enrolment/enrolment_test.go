@@ -134,6 +134,7 @@ func TestRefusalsFitABoard(t *testing.T) {
 	for _, r := range []*Refusal{
 		pending(d), denied(d, Denied), denied(d, Revoked), deleted(d.Name), keyInUse(d), takenOver(d), unavailable(d.Name, nil),
 		verdict(changed(d, func(d *v1alpha1.Device) { d.Spec.NodeName = "" }), []*v1alpha1.Device{other}),
+		notABoard(d.Name, long), (&Enrolment{config: Config{MaxPending: 10_000}}).full("2001:db8:aaaa:bbbb::/64"),
 		expired, token.usable(d.Name, "u", long, soon), (&Hello{NodeName: strings.Repeat("x", 64)}).check(),
 	} {
 		if len(r.Message) > 160 {

@@ -191,25 +191,28 @@ func (k *leaseKeeper) write(l *coordinationv1.Lease, err error) error {
 	return nil
 }
 
-// release deletes the Lease, unless another process has it. A renewal whose answer
-// was lost makes it newer than what is known, so it is read once more.
+// release deletes the Lease, unless another process has it. It is read first, for the
+// answer to the last renewal may have been lost.
 func (k *leaseKeeper) release(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, leaseRelease)
 	defer cancel()
-	for l := k.held; l != nil && ptr.Deref(l.Spec.HolderIdentity, "") == k.identity; {
-		err := k.leases.Delete(ctx, k.name, metav1.DeleteOptions{
-			Preconditions: &metav1.Preconditions{UID: &l.UID, ResourceVersion: &l.ResourceVersion},
-		})
-		if apierrors.IsConflict(err) {
-			l, err = k.leases.Get(ctx, k.name, metav1.GetOptions{})
-		} else {
-			l = nil
-		}
-		if err != nil && !apierrors.IsNotFound(err) {
-			k.log.Warn("Failed to delete this gateway's Lease: others take its boards when it has expired", "lease", k.name, "err", err)
-			return
-		}
+	err := k.deleteOwn(ctx)
+	if apierrors.IsConflict(err) {
+		err = k.deleteOwn(ctx)
 	}
+	if err != nil && !apierrors.IsNotFound(err) {
+		k.log.Warn("Failed to delete this gateway's Lease: others take its boards when it has expired", "lease", k.name, "err", err)
+	}
+}
+
+func (k *leaseKeeper) deleteOwn(ctx context.Context) error {
+	l, err := k.leases.Get(ctx, k.name, metav1.GetOptions{})
+	if err != nil || ptr.Deref(l.Spec.HolderIdentity, "") != k.identity {
+		return err
+	}
+	return k.leases.Delete(ctx, k.name, metav1.DeleteOptions{
+		Preconditions: &metav1.Preconditions{UID: &l.UID, ResourceVersion: &l.ResourceVersion},
+	})
 }
 
 var errNoLease = errors.New("another gateway of this name holds its Lease: give each a name of its own by --name")

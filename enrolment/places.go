@@ -164,7 +164,7 @@ func lastContact(d *v1alpha1.Device) time.Time {
 }
 
 func (e *Enrolment) full(n string) *Refusal {
-	return refuse(TooManyPending, "", "too many devices wait for approval, %d in all, %d from %s: kubectl pico list --pending, then approve or deny, or raise --max-pending", e.config.MaxPending, e.share(), n)
+	return refuse(TooManyPending, "", "no more boards may wait (%d in all, %d from %s): kubectl pico list --pending, then approve or deny, or raise --max-pending", e.config.MaxPending, e.share(), n)
 }
 
 // leave gives back what room reserved.

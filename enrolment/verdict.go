@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -92,6 +93,24 @@ func (e *Enrolment) judgeNode(ctx context.Context, d *v1alpha1.Device) *Refusal 
 		return notABoard(d.Name, d.Spec.NodeName)
 	}
 	e.foreign.remove(d.Name)
+	return nil
+}
+
+// lookTime bounds the look at the node of a Device that is enrolled.
+const lookTime = 2 * time.Second
+
+// judgeAgain looks at the node with each link, for a machine may have registered
+// since the board was enrolled. Without an answer the board is let in: the gateway
+// looks again while it is linked.
+func (e *Enrolment) judgeAgain(ctx context.Context, d *v1alpha1.Device) *Refusal {
+	if !enrolled(d) || e.foreign.has(d.Name) {
+		return e.judgeNode(ctx, d)
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
+	if r := e.judgeNode(ctx, d); r != nil && r.Reason != Unavailable {
+		return r
+	}
 	return nil
 }
 
