@@ -48,7 +48,7 @@ type Enrolment struct {
 	holds    holds
 	foreign  names       // of Devices whose nodes were seen to be no boards
 	identity string      // of this process, among those of gateways
-	leased   atomic.Bool // this gateway has its Lease
+	usurped  atomic.Bool // another process has this gateway's Lease
 
 	deviceLists, replicaLists *source
 	replicas                  *replicas
@@ -209,7 +209,7 @@ func (e *Enrolment) Check() error {
 	default:
 		return errNotSynced
 	}
-	if !e.leased.Load() {
+	if e.usurped.Load() {
 		return errNoLease
 	}
 	return nil

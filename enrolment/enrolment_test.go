@@ -360,7 +360,6 @@ func TestNoAPIServer(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	close(e.ready)
-	e.leased.Store(true)
 	_, err = e.Decide(t.Context(), Hello{Key: v1alpha1.Key{1}, BoardID: "e661", NodeName: "pico-1", Firmware: "v1", Address: "192.0.2.1"})
 	if r, ok := errors.AsType[*Refusal](err); !ok || r.Reason != Unavailable || errors.Unwrap(err) == nil {
 		t.Errorf("%v", err)

@@ -222,13 +222,12 @@ func (e *Enrolment) keepLease(ctx context.Context) {
 	k := &leaseKeeper{
 		leases: e.client.CoordinationV1().Leases(e.config.Namespace), name: leasePrefix + e.config.Replica,
 		identity: e.identity, process: processName(), exclusive: e.config.Exclusive, now: e.clock.now, log: e.log,
-		acquired: func() { e.leased.Store(true) },
+		acquired: func() { e.usurped.Store(false) },
 		lost: func() {
-			e.leased.Store(false)
+			e.usurped.Store(true)
 			e.endAll("another gateway has this one's name: the board may come again")
 		},
 		wentBack: e.relist,
 	}
 	k.run(ctx)
-	e.leased.Store(false)
 }

@@ -21,7 +21,7 @@ import (
 	"github.com/picolet/picolet/deploy"
 )
 
-// TestRBACIsTheLeast: rbac.yaml grants what Preflight asks for, the one
+// TestRBACIsTheLeast: rbac.yaml grants what Preflight asks for, the list of nodes, the one
 // ConfigMap, and nothing else.
 func TestRBACIsTheLeast(t *testing.T) {
 	t.Parallel()
@@ -42,7 +42,7 @@ func TestRBACIsTheLeast(t *testing.T) {
 			}
 		}
 	}
-	want := []string{"get configmaps in namespace defaultpico-config", "list configmaps in namespace defaultpico-config", "watch configmaps in namespace defaultpico-config"}
+	want := []string{"list nodes", "get configmaps in namespace defaultpico-config", "list configmaps in namespace defaultpico-config", "watch configmaps in namespace defaultpico-config"}
 	for _, right := range constrainedRights() {
 		want = append(want, describe(right.ResourceAttributes))
 	}
