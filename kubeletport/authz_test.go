@@ -104,7 +104,7 @@ func TestAnyRightSuffices(t *testing.T) {
 		{"configz", []string{"/configz"}},
 		{"metrics", []string{"/metrics", "/metrics/resource", "/metrics/cadvisor", "/metrics/probes"}},
 		{"stats", []string{"/stats/summary"}},
-		{"log", []string{"/logs"}},
+		{"log", []string{"/logs", "/logs/"}},
 		{"proxy", []string{"/healthz", "/pods", "/runningpods/", "/configz", "/spec", "/livez", "/readyz", "/pico/status", "/pico/memory", "/pico/gpio"}},
 	} {
 		h := startServer(t, startBoard(t, okBoard), nil)

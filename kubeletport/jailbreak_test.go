@@ -44,7 +44,7 @@ func lures() (all []lure) {
 		"/%68ealthz", "/healthz%2fping", "/healthz%2Fping", "/pico%2fcommand", "/pico/%2e%2e/metrics", "/pico/..%2fmetrics", "/healthz%00", "/healthz%20", "/healthz%0d%0aX:y",
 		"/healthz;a=b", "/healthz;/../metrics", `/healthz\..\metrics`, "/healthz#/../metrics", "/HEALTHZ", "/healthz%", "/healthz%zz", "/%c0%af", "/healthz%u002fping",
 		"/metrics/../pico/command", "/pico/command/", "/pico", "/pico/", "/pico/*", "/{path}", "*", "http://board/healthz", "https://10.0.0.1/healthz", "/http://board/healthz",
-		"/logs/", "/logs/../../etc/passwd", "/debug/pprof/", "/debug/flags/v", "/configz/x", "/spec/", "/checkpoint/kube-system/picolet-pico-1/firmware",
+		"/logs//", "/logs/kern.log", "/logs/../../etc/passwd", "/debug/pprof/", "/debug/flags/v", "/configz/x", "/spec/", "/checkpoint/kube-system/picolet-pico-1/firmware",
 		"/containerLogs/kube-system/picolet-pico-1/firmware/", "/containerLogs/kube-system/picolet-pico-1", "/containerLogs/kube-system//firmware", "/containerLogs///",
 		"/containerLogs/kube-system/picolet-pico-1/..", "/containerLogs/kube-system/../firmware/x", "/containerLogs/kube-system/picolet-pico-1%2f..%2fx/firmware",
 		"/containerLogs/kube-system/picolet-pico-2/firmware", "/containerLogs/default/picolet-pico-1/firmware", "/containerLogs/kube-system/picolet-pico-1/other",
