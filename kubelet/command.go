@@ -156,6 +156,9 @@ func (k *Kubelet) runCommand(now time.Duration, r *httpserver.Request, w *httpse
 		k.commandPin(now, c, w)
 	case "reboot":
 		k.reboot(now, w)
+	case "report_status": // of a gateway that has found the Node deleted
+		k.statusChanged()
+		k.commandDone(now, "report_status", w)
 	default:
 		refuse(w, commandHelp)
 	}

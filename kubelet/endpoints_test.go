@@ -310,6 +310,26 @@ func TestCommands(t *testing.T) {
 	}
 }
 
+// TestReportOnCommand: a node that is gone is registered as soon as its board is asked
+// for its status.
+func TestReportOnCommand(t *testing.T) {
+	t.Parallel()
+	r := onlineRig(t, func(c *Config) { c.ConfigMaps = []ObjectName{} })
+	if resp, body := r.post("/pico/command", `{"command":"report_status"}`); resp.StatusCode != 200 {
+		t.Fatalf("%d %s", resp.StatusCode, body)
+	}
+	r.act()
+	began := r.now
+	if r.k.client.op != patchStatus || !whole(r.body) {
+		t.Fatalf("asked %v: %s", r.k.client.op, r.body)
+	}
+	r.reply(StreamAPI, 404, notFoundBody)
+	r.reply(StreamAPI, 404, notFoundBody)
+	if r.k.client.op != createNode || r.now != began {
+		t.Errorf("asked %v after %v", r.k.client.op, r.now-began)
+	}
+}
+
 func TestBlinkLED(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)

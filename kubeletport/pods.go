@@ -49,6 +49,23 @@ func (s *Server) Started(ctx context.Context, node string) (time.Time, error) {
 	return s.startedOn(ctx, p)
 }
 
+// Report has a node's board send its whole status now.
+func (s *Server) Report(ctx context.Context, node string) error {
+	p := s.portOfNode(node)
+	if p == nil {
+		return fmt.Errorf("node %s has no kubelet port here", node)
+	}
+	a, refused := s.ask(ctx, p, boardRequest{method: http.MethodPost, path: "/pico/command", body: []byte(`{"command":"report_status"}`)})
+	if refused != nil {
+		return refused
+	}
+	defer a.close()
+	if a.code != http.StatusOK {
+		return fmt.Errorf("the board of node %s answered %d", node, a.code)
+	}
+	return nil
+}
+
 func (s *Server) startedOn(ctx context.Context, p *port) (time.Time, error) {
 	a, refused := s.ask(ctx, p, boardRequest{method: http.MethodGet, path: "/stats/summary"})
 	if refused != nil {
