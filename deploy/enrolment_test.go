@@ -25,7 +25,7 @@ func TestDevicesDecodes(t *testing.T) {
 func TestEnrolmentGivesNoWildcards(t *testing.T) {
 	t.Parallel()
 	objects, err := decode(Enrolment)
-	if err != nil || len(objects) != 7 {
+	if err != nil || len(objects) != 9 {
 		t.Fatalf("%d objects: %v", len(objects), err)
 	}
 	for _, o := range objects {

@@ -37,9 +37,12 @@ func (a admission) Admit(ctx context.Context, n gateway.Newcomer) (gateway.Admit
 	}
 	node := hold.Node()
 	part := gateway.NodePart{Labels: node.Labels, Taints: taints(node.Taints), NoTaint: node.NoTaint, Pods: node.Pods}
+	v := &visit{ctx: hold.Context(), node: node.Name, version: n.Hello.Version, pods: newBoundPods(node.Name)}
 	if a.ports != nil {
-		a.openPort(ctx, hold, n.Hello.Version, &part)
+		a.openPort(ctx, v, &part)
 	}
+	a.refusals.add(v, func() { a.mirrors.changed(v) })
+	context.AfterFunc(v.ctx, func() { a.refusals.remove(v) })
 	if a.nodeCerts != nil {
 		context.AfterFunc(hold.Context(), func() { a.dropCredentials(hold) })
 	}
@@ -55,8 +58,8 @@ const webSockets = "ExtendWebSocketsToKubelet"
 
 // openPort opens the port of a board's node until its Hold ends. A board comes in
 // without one, too.
-func (a admission) openPort(ctx context.Context, hold *enrolment.Hold, version string, part *gateway.NodePart) {
-	v := &visit{ctx: hold.Context(), node: hold.Node().Name, version: version, address: a.config.Addresses[0].Unmap()}
+func (a admission) openPort(ctx context.Context, v *visit, part *gateway.NodePart) {
+	v.address = a.config.Addresses[0].Unmap()
 	number, err := a.ports.open(ctx, v)
 	if err != nil {
 		a.log.Error("Node has no kubelet port", "node", v.node, "err", err)

@@ -25,9 +25,8 @@ import (
 	"github.com/picolet/picolet/kubeletport/staticpod"
 )
 
-// Each board's pod is looked at again and again, by a list of one object and no
-// watch: a replica may have thousands of boards, and no right to watch the pods of a
-// namespace.
+// Each board's pod is looked at again and again, by a list of one object, and at once
+// when the watch of the node's pods shows that it is being deleted or is gone.
 const (
 	mirrorWorkers  = 4
 	mirrorInterval = time.Minute // a tenth more or less
@@ -42,6 +41,8 @@ type firmware interface {
 	Started(ctx context.Context, node string) (time.Time, error)
 	// SetPod tells the pod that stands for a node's firmware.
 	SetPod(node string, pod *corev1.Pod)
+	// Report has a node's board send its status now.
+	Report(ctx context.Context, node string) error
 }
 
 // mirrors keep the pods in the API server that stand for the firmware of boards, as
@@ -63,6 +64,7 @@ type mirrored struct {
 	*visit
 	started time.Time // zero: not known yet
 	failed  bool      // and was logged
+	hadNode bool
 }
 
 func newMirrors(asNode func(string) (kubernetes.Interface, error), f firmware, turns *rate.Limiter, log *slog.Logger) *mirrors {
@@ -88,6 +90,18 @@ func (m *mirrors) remove(v *visit) {
 	defer m.mu.Unlock()
 	if b := m.boards[v.node]; b != nil && b.visit == v {
 		delete(m.boards, v.node)
+	}
+}
+
+// changed has a board's pod looked at, at once: something happened to it. There may
+// be no mirrors.
+func (m *mirrors) changed(v *visit) {
+	if m == nil {
+		return
+	}
+	pod := v.pods.get(types.NamespacedName{Namespace: staticpod.Namespace, Name: staticpod.Name(v.node)})
+	if pod == nil || pod.deleting {
+		m.queue.Add(v.node)
 	}
 }
 
@@ -156,8 +170,8 @@ func (m *mirrors) tell(ctx context.Context, b *mirrored, err error) {
 	m.log.Log(ctx, level, "Firmware of a node cannot be shown as a pod: trying again; apply deploy/kubelet-port.yaml if it is missing", "node", b.node, "err", err)
 }
 
-// sync takes one look. It is not done where the board has not made its Node yet, or
-// where the pod is to be made anew.
+// sync takes one look. It is not done where the board has not made its Node yet. A
+// Node that was deleted is made again at once: the board finds out by its status.
 func (m *mirrors) sync(ctx context.Context, b *mirrored) (done bool, err error) {
 	client, err := m.asNode(b.node)
 	if err != nil {
@@ -166,13 +180,26 @@ func (m *mirrors) sync(ctx context.Context, b *mirrored) (done bool, err error) 
 	object, err := client.CoreV1().Nodes().Get(ctx, b.node, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
+		if b.hadNode {
+			m.askForReport(ctx, b)
+		}
 		return false, nil
 	case err != nil:
 		return false, err
 	}
+	b.hadNode = true
 	want := m.pod(ctx, object, b)
 	m.firmware.SetPod(b.node, want)
 	return mirror(ctx, client.CoreV1().Pods(staticpod.Namespace), want)
+}
+
+// askForReport has the board find out that its Node is gone, of which it would hear
+// with its next heartbeat else.
+func (m *mirrors) askForReport(ctx context.Context, b *mirrored) {
+	b.hadNode = false
+	if err := m.firmware.Report(ctx, b.node); err != nil {
+		m.log.Debug("Board of a deleted Node was not asked for its status", "node", b.node, "err", err)
+	}
 }
 
 // pod is the pod of a board as it should be. Without an answer of the board it does
@@ -190,24 +217,28 @@ func (m *mirrors) pod(ctx context.Context, node *corev1.Node, b *mirrored) *core
 }
 
 // mirror makes the pod in the API server what want is. One of another firmware or
-// another Node is deleted, and made anew at the next look.
+// another Node, and one that is being deleted, is deleted and made anew.
 func mirror(ctx context.Context, pods coreclient.PodInterface, want *corev1.Pod) (done bool, err error) {
 	have, err := find(ctx, pods, want)
-	switch {
-	case err != nil:
+	if err != nil {
 		return false, fmt.Errorf("looking for pod %s: %w", want.Name, err)
-	case have == nil:
-		if have, err = pods.Create(ctx, staticpod.Mirror(want), metav1.CreateOptions{}); err != nil {
-			return false, fmt.Errorf("creating pod %s: %w", want.Name, err)
-		}
-	case !isMirror(have, want):
+	}
+	if have != nil && !isMirror(have, want) {
 		err = pods.Delete(ctx, have.Name, metav1.DeleteOptions{
 			GracePeriodSeconds: ptr.To[int64](0), Preconditions: &metav1.Preconditions{UID: ptr.To(have.UID)},
 		})
-		if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
+		switch {
+		case apierrors.IsConflict(err): // it is another one by now
+			return false, nil
+		case err != nil && !apierrors.IsNotFound(err):
 			return false, fmt.Errorf("deleting pod %s: %w", want.Name, err)
 		}
-		return false, nil
+		have = nil
+	}
+	if have == nil {
+		if have, err = pods.Create(ctx, staticpod.Mirror(want), metav1.CreateOptions{}); err != nil {
+			return false, fmt.Errorf("creating pod %s: %w", want.Name, err)
+		}
 	}
 	patch, err := statusPatch(have, want, time.Now())
 	if err != nil || patch == nil {

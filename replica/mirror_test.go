@@ -33,7 +33,13 @@ type fakeFirmware struct {
 	started time.Time
 	err     error
 	asked   int
+	reports int
 	shown   *corev1.Pod
+}
+
+func (f *fakeFirmware) Report(context.Context, string) error {
+	f.reports++
+	return f.err
 }
 
 func (f *fakeFirmware) Started(context.Context, string) (time.Time, error) {
@@ -71,7 +77,7 @@ func newMirrorCase(t *testing.T, objects ...runtime.Object) *mirrorCase {
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
 	c.leave = cancel
-	c.visit = &visit{ctx: ctx, node: "pico-1", version: "v1", address: netip.MustParseAddr("192.0.2.10")}
+	c.visit = &visit{ctx: ctx, node: "pico-1", version: "v1", address: netip.MustParseAddr("192.0.2.10"), pods: newBoundPods("pico-1")}
 	return c
 }
 
@@ -112,12 +118,18 @@ func TestMirrorFollowsTheFirmware(t *testing.T) {
 		{"first", func() { must(t, c.cluster.Tracker().Add(aNode("u1"))) }, true, []string{"get nodes", "list pods", "create pods", "patch pods/status"}},
 		{"nothing new", func() {}, true, []string{"get nodes", "list pods"}},
 		{"another address", func() { c.visit.address = netip.MustParseAddr("192.0.2.11") }, true, []string{"get nodes", "list pods", "patch pods/status"}},
-		{"update", func() { c.visit.version = "v2" }, false, []string{"get nodes", "list pods", "delete pods"}},
-		{"and again", func() {}, true, []string{"get nodes", "list pods", "create pods", "patch pods/status"}},
-		{"another Node", func() {
-			must(t, c.cluster.Tracker().Update(corev1.SchemeGroupVersion.WithResource("nodes"), aNode("u2"), ""))
-		}, false, []string{"get nodes", "list pods", "delete pods"}},
-		{"and again", func() {}, true, []string{"get nodes", "list pods", "create pods", "patch pods/status"}},
+		{"update", func() { c.visit.version = "v2" }, true, []string{"get nodes", "list pods", "delete pods", "create pods", "patch pods/status"}},
+		{"no Node any more", func() {
+			must(t, c.cluster.Tracker().Delete(corev1.SchemeGroupVersion.WithResource("nodes"), "", "pico-1"))
+		}, false, []string{"get nodes"}},
+		{"still none", func() {}, false, []string{"get nodes"}},
+		{"another Node", func() { must(t, c.cluster.Tracker().Add(aNode("u2"))) }, true,
+			[]string{"get nodes", "list pods", "delete pods", "create pods", "patch pods/status"}},
+		{"being deleted", func() {
+			pod := c.pod(t)
+			pod.DeletionTimestamp = &metav1.Time{Time: booted}
+			must(t, c.cluster.Tracker().Update(corev1.SchemeGroupVersion.WithResource("pods"), pod, pod.Namespace))
+		}, true, []string{"get nodes", "list pods", "delete pods", "create pods", "patch pods/status"}},
 	} {
 		step.do()
 		if done, asked := c.look(t, b); done != step.done || !slices.Equal(asked, step.asked) {
@@ -128,6 +140,9 @@ func TestMirrorFollowsTheFirmware(t *testing.T) {
 	if pod.OwnerReferences[0].UID != "u2" || pod.Spec.Containers[0].Image != "picolet.dev/firmware:v2" || pod.Status.PodIP != "192.0.2.11" ||
 		!pod.Status.ContainerStatuses[0].State.Running.StartedAt.Time.Equal(booted) {
 		t.Errorf("%+v", pod)
+	}
+	if c.firmware.reports != 1 {
+		t.Errorf("the board was asked for %d reports, want one when its Node was deleted", c.firmware.reports)
 	}
 	if c.firmware.asked != 1 {
 		t.Errorf("the board was asked %d times since when it runs", c.firmware.asked)

@@ -20,6 +20,7 @@ type visit struct {
 	node    string
 	version string     // of the firmware
 	address netip.Addr // of the node's kubelet port
+	pods    *boundPods // bound to the node
 }
 
 // ports opens the kubelet ports of nodes when their boards come, and closes them

@@ -39,6 +39,7 @@ type Replica struct {
 	ports     *ports            // nil: nodes have none
 	mirrors   *mirrors          // nil: likewise
 	setup     *setup
+	refusals  *refusals
 	registry  *prometheus.Registry
 	served    atomic.Bool
 	links     atomic.Bool // are served
@@ -64,6 +65,7 @@ func New(c Config) (*Replica, error) {
 	if r.enrolment, err = r.newEnrolment(); err != nil {
 		return nil, err
 	}
+	r.refusals = newRefusals(r.asNode, r.log)
 	if len(c.Addresses) == 0 {
 		return r, nil
 	}
@@ -196,6 +198,7 @@ func (r *Replica) Serve(ctx context.Context, links, insecure net.Listener) error
 		r.links.Store(true)
 		s.goEnrol(func(ctx context.Context) error { return r.enrolment.Run(ctx) })
 		s.goServe(func(ctx context.Context) error { return r.serveLinks(ctx, links) })
+		s.goServe(r.refusals.run)
 	} else {
 		close(s.parted)
 	}
