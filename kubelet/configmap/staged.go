@@ -135,7 +135,7 @@ func (s *Staged) setLED(mode board.PinMode) {
 // reject counts a wrong entry and keeps it if it is among the first.
 func (s *Staged) reject(key, entry []byte, why Reason) {
 	if s.Rejected < maxRejections {
-		s.rejections[s.Rejected] = newRejection(key, entry, why)
+		s.rejections[s.Rejected].set(key, entry, why)
 	}
 	s.Rejected++
 }
