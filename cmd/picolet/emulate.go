@@ -67,7 +67,7 @@ documentation: it is no board.`,
 			return nil
 		},
 		RunE: func(c *cobra.Command, args []string) error {
-			f.log.logger(c.ErrOrStderr())
+			f.log.logger(c.Context(), c.ErrOrStderr())
 			return f.run(c.Context(), args, c.OutOrStdout(), newProgress(c.ErrOrStderr()))
 		},
 	}

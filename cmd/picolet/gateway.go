@@ -39,7 +39,7 @@ Two or more gateways may run side by side: a board may be on any of them.`,
   picolet gateway key`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return runGateway(c.Context(), &f, f.log.logger(c.ErrOrStderr()))
+			return runGateway(c.Context(), &f, f.log.logger(c.Context(), c.ErrOrStderr()))
 		},
 	}
 	f.register(c.Flags())

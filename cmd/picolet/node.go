@@ -42,7 +42,7 @@ certificate of user system:node:NAME).`,
   picolet node --name attic --server https://192.168.1.10:6443 --ca-file ca.crt --token-file token`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return runNode(c.Context(), &f, log.logger(c.ErrOrStderr()))
+			return runNode(c.Context(), &f, log.logger(c.Context(), c.ErrOrStderr()))
 		},
 	}
 	f.register(c.Flags())

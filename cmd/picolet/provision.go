@@ -95,6 +95,9 @@ func (f *provisionFlags) runOne(c *cobra.Command) error {
 	if c.Flags().Changed("dir") {
 		return usagef("--dir goes with --csv; for one board, --output names the file")
 	}
+	if f.output == "json" || f.output == "text" {
+		return usagef("--output %[1]s goes with --read; for a file of that name, give ./%[1]s", f.output)
+	}
 	s, err := f.settings(c)
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -76,10 +77,35 @@ func (f *logFlag) Set(s string) error {
 	return nil
 }
 
-// logger logs to w, and lets the Kubernetes client log there too.
-func (f *logFlag) logger(w io.Writer) *slog.Logger {
+// logger logs to w, and lets the Kubernetes client log there too, until ctx ends.
+func (f *logFlag) logger(ctx context.Context, w io.Writer) *slog.Logger {
 	log := slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: f.level}))
 	slog.SetDefault(log)
-	klog.SetSlogLogger(log.With("component", "client-go"))
+	klog.SetSlogLogger(slog.New(untilDone{log.Handler(), ctx}).With("component", "client-go"))
 	return log
+}
+
+// untilDone logs nothing once ctx has ended: the Kubernetes client takes each request
+// that Ctrl-C has ended for a failure.
+type untilDone struct {
+	slog.Handler
+	ctx context.Context
+}
+
+// Handle implements slog.Handler. Errors of klog come here without asking Enabled.
+func (h untilDone) Handle(ctx context.Context, r slog.Record) error {
+	if h.ctx.Err() != nil {
+		return nil
+	}
+	return h.Handler.Handle(ctx, r)
+}
+
+// WithAttrs implements slog.Handler.
+func (h untilDone) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return untilDone{h.Handler.WithAttrs(attrs), h.ctx}
+}
+
+// WithGroup implements slog.Handler.
+func (h untilDone) WithGroup(name string) slog.Handler {
+	return untilDone{h.Handler.WithGroup(name), h.ctx}
 }

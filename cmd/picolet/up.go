@@ -65,7 +65,7 @@ own rules, so that kubectl logs and exec work.`,
   picolet up --gateway-listen ` + at("0.0.0.0", linkPort) + `   # let other boards in`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
-			u := &up{upFlags: f, ready: make(chan struct{}), progress: newProgress(c.ErrOrStderr()), out: c.OutOrStdout(), log: f.log.logger(c.ErrOrStderr())}
+			u := &up{upFlags: f, ready: make(chan struct{}), progress: newProgress(c.ErrOrStderr()), out: c.OutOrStdout(), log: f.log.logger(c.Context(), c.ErrOrStderr())}
 			return u.run(c.Context())
 		},
 	}
