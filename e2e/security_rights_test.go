@@ -188,6 +188,11 @@ var rightsInQuestion = []right{
 	{forNode + "create", "/pods", "", "kube-system", true},
 	{forNode + "create", "/pods", "", "default", false},
 	{forNode + "create", "/pods/eviction", "any", "kube-system", false},
+	{forNode + "watch", "/pods", "", "default", true},
+	{forNode + "delete", "/pods", "any", "default", true},
+	{forNode + "patch", "/pods/status", "any", "default", true},
+	{forNode + "patch", "/pods", "any", "default", false},
+	{forNode + "deletecollection", "/pods", "", "default", false},
 
 	{"create", certificates + "certificatesigningrequests", "", "", false},
 	{"approve", certificates + "signers", "kubernetes.io/kubelet-serving", "", true},

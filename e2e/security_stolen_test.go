@@ -65,10 +65,20 @@ func TestStolenGatewayToken(t *testing.T) {
 
 func (f *thief) anyNode(t *testing.T) {
 	name := unique("no-device")
-	_, err := f.as(t, "system:node:"+name).CoreV1().Nodes().Create(t.Context(), boardNode(name), metav1.CreateOptions{})
+	own := f.as(t, "system:node:"+name).CoreV1()
+	_, err := own.Nodes().Create(t.Context(), boardNode(name), metav1.CreateOptions{})
 	must(t, err)
-	_, err = f.as(t, "system:node:"+name).CoreV1().Pods("").List(t.Context(), metav1.ListOptions{FieldSelector: "spec.nodeName=" + name})
+	_, err = f.plane.client.CoreV1().Pods(namespace).Create(t.Context(), &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec:       corev1.PodSpec{NodeName: name, Containers: []corev1.Container{{Name: "c", Image: "registry.example/none"}}},
+	}, metav1.CreateOptions{})
 	must(t, err)
+	list, err := own.Pods("").List(t.Context(), metav1.ListOptions{FieldSelector: "spec.nodeName=" + name})
+	must(t, err)
+	if len(list.Items) != 1 {
+		t.Errorf("%d pods", len(list.Items))
+	}
+	must(t, own.Pods(namespace).Delete(t.Context(), name, metav1.DeleteOptions{GracePeriodSeconds: new(int64)}))
 }
 
 func (f *thief) anyDevice(t *testing.T) {
