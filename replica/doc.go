@@ -9,6 +9,7 @@
 //     is: admin.go
 //   - a board comes and goes: admission.go, ports.go; many at the same time: setup.go
 //   - its firmware as a pod: mirror.go, mirror_status.go
+//   - pods that are bound to its node: boundpods.go, refusals.go
 //
 // The package decides nothing itself: who may be which node is enrolment's
 // decision, what a board may ask for gateway's, and what may be asked of a board
