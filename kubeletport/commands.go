@@ -95,8 +95,7 @@ func (x *execution) run(argv []string) int {
 	return exitOK
 }
 
-// notFound answers for what is no command. kubectl cp runs tar, which a board could
-// have no use for.
+// notFound answers for what is no command. kubectl cp runs tar.
 func (x *execution) notFound(argv []string) int {
 	if len(argv) > 0 && argv[0] == "tar" {
 		fmt.Fprintln(x.stderr, "files cannot be copied to or from a board: it has no file system; set its pins and memory by a ConfigMap")

@@ -93,8 +93,8 @@ func (m *mirrors) remove(v *visit) {
 	}
 }
 
-// changed has a board's pod looked at, at once: something happened to it. There may
-// be no mirrors.
+// changed has a board's pod reconciled at once if it is gone or being deleted. It does
+// nothing where there are no mirrors.
 func (m *mirrors) changed(v *visit) {
 	if m == nil {
 		return
@@ -170,8 +170,9 @@ func (m *mirrors) tell(ctx context.Context, b *mirrored, err error) {
 	m.log.Log(ctx, level, "Firmware of a node cannot be shown as a pod: trying again; apply deploy/kubelet-port.yaml if it is missing", "node", b.node, "err", err)
 }
 
-// sync takes one look. It is not done where the board has not made its Node yet. A
-// Node that was deleted is made again at once: the board finds out by its status.
+// sync takes one look. It is not done where the board has not created its Node yet. A
+// Node that was deleted is created again at once: the board's status is answered with
+// 404.
 func (m *mirrors) sync(ctx context.Context, b *mirrored) (done bool, err error) {
 	client, err := m.asNode(b.node)
 	if err != nil {
@@ -193,8 +194,7 @@ func (m *mirrors) sync(ctx context.Context, b *mirrored) (done bool, err error) 
 	return mirror(ctx, client.CoreV1().Pods(staticpod.Namespace), want)
 }
 
-// askForReport has the board find out that its Node is gone, of which it would hear
-// with its next heartbeat else.
+// askForReport has the board find out that its Node is gone, before its next heartbeat.
 func (m *mirrors) askForReport(ctx context.Context, b *mirrored) {
 	b.hadNode = false
 	if err := m.firmware.Report(ctx, b.node); err != nil {
@@ -217,7 +217,7 @@ func (m *mirrors) pod(ctx context.Context, node *corev1.Node, b *mirrored) *core
 }
 
 // mirror makes the pod in the API server what want is. One of another firmware or
-// another Node, and one that is being deleted, is deleted and made anew.
+// another Node, and one that is being deleted, is deleted and created again.
 func mirror(ctx context.Context, pods coreclient.PodInterface, want *corev1.Pod) (done bool, err error) {
 	have, err := find(ctx, pods, want)
 	if err != nil {

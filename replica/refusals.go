@@ -48,10 +48,9 @@ type podRef struct {
 	pod  types.NamespacedName
 }
 
-// refusals refuse the pods that are bound to the nodes of boards, each as its node:
-// a pod may name a node that the scheduler would not choose, and without a kubelet
-// that refuses it, or that confirms its deletion, it would keep its namespace from
-// being deleted.
+// refusals refuse the pods that are bound to the nodes of boards, each as its node. A
+// pod may name a node that the scheduler would not choose. Without a kubelet that
+// refuses it or confirms its deletion, it keeps its namespace from being deleted.
 type refusals struct {
 	asNode func(node string) (kubernetes.Interface, error)
 	log    *slog.Logger
@@ -80,7 +79,7 @@ func (r *refusals) add(v *visit, mirrorChanged func()) {
 		return
 	}
 	own := types.NamespacedName{Namespace: staticpod.Namespace, Name: staticpod.Name(v.node)}
-	v.pods.failed = func(err error) { r.tell(v.node, err) }
+	v.pods.failed = func(err error) { r.logFailure(v.node, err) }
 	v.pods.changed = func(name types.NamespacedName) {
 		if name == own {
 			mirrorChanged()
@@ -110,8 +109,8 @@ func (r *refusals) visit(node string) *visit {
 	return r.visits[node]
 }
 
-// tell logs the first failure of a row; err is nil where a request went well.
-func (r *refusals) tell(node string, err error) {
+// logFailure logs the first failure of a row; err is nil where a request succeeded.
+func (r *refusals) logFailure(node string, err error) {
 	r.mu.Lock()
 	first := err != nil && !r.failed[node] && r.visits[node] != nil && !errors.Is(err, errNotABoard)
 	switch {
@@ -145,7 +144,7 @@ func (r *refusals) work(ctx context.Context) {
 			return
 		}
 		if err := r.process(ctx, ref); err != nil && ctx.Err() == nil {
-			r.tell(ref.node, err)
+			r.logFailure(ref.node, err)
 			r.queue.AddRateLimited(ref)
 		} else {
 			r.queue.Forget(ref)
