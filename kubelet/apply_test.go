@@ -28,6 +28,15 @@ func (r *rig) read(i int, version int, data string) {
 	r.act()
 }
 
+// setPin sets a pin as a command does.
+func (r *rig) setPin(n int, value string) {
+	r.t.Helper()
+	state, _ := configmap.ParsePinState([]byte(value))
+	if err := r.k.setPin(n, state); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
 // checkPins checks the pins by number, and the LED.
 func (r *rig) checkPins(what, want string) {
 	r.t.Helper()
@@ -52,7 +61,7 @@ func TestCommandHoldsUntilItsEntryChanges(t *testing.T) {
 	r := newRig(t, nil)
 	r.read(0, 1, `"pin_2":"HIGH","pin_3":"LOW","led":"HIGH"`)
 	r.checkPins("ConfigMap", "2=HIGH 3=LOW led")
-	r.post("/pico/command", `{"command":"set_pin","pin":2,"value":"LOW"}`)
+	r.setPin(2, "LOW")
 	r.k.setLED(false)
 	r.checkPins("command", "2=LOW 3=LOW")
 	r.read(0, 2, `"pin_2":"HIGH","pin_3":"LOW","led":"HIGH"`)
@@ -70,11 +79,11 @@ func TestCommandHoldsUntilItsEntryChanges(t *testing.T) {
 	r.read(0, 7, `"pin_2":"HIGH","pin_3":"HIGH","led":"HIGH"`)
 	r.checkPins("and again", "2=HIGH 3=HIGH led")
 
-	r.post("/pico/command", `{"command":"set_pin","pin":2,"value":"LOW"}`)
+	r.setPin(2, "LOW")
 	r.advance(storeInterval, false)
 	r.boot(nil)
 	r.checkPins("restart", "2=HIGH 3=HIGH led")
-	r.post("/pico/command", `{"command":"set_pin","pin":2,"value":"LOW"}`)
+	r.setPin(2, "LOW")
 	r.read(0, 7, `"pin_2":"HIGH","pin_3":"HIGH","led":"HIGH"`)
 	r.checkPins("first list after the restart", "2=LOW 3=HIGH led")
 }
@@ -92,7 +101,7 @@ func TestCommandHoldsAgainstEntriesOfOthers(t *testing.T) {
 	r.checkPins("both", "2=LOW")
 	r.read(0, 3, a)
 	r.checkPins("the first again", "2=LOW")
-	r.post("/pico/command", `{"command":"set_pin","pin":2,"value":"PWM:1"}`)
+	r.setPin(2, "PWM:1")
 	r.read(0, 4, a)
 	r.read(1, 5, b)
 	r.checkPins("both again", "2=PWM:1")
