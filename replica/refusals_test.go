@@ -215,15 +215,15 @@ func TestRefusalOfAnotherPod(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := runRefusals(t, "picolet://0.1.0", aPod(nil))
 		defer c.stop()
-		tries := 0
+		var tries atomic.Int64
 		c.cluster.PrependReactor("patch", "pods", func(clienttesting.Action) (bool, runtime.Object, error) {
-			tries++
+			tries.Add(1)
 			return true, nil, apierrors.NewConflict(corev1.Resource("pods"), "web", errors.New("another UID"))
 		})
 		c.follow()
 		time.Sleep(time.Hour)
-		if tries != 1 || c.log.lines("level=WARN") > 0 {
-			t.Errorf("tried %d times, log\n%s", tries, c.log)
+		if tries.Load() != 1 || c.log.lines("level=WARN") > 0 {
+			t.Errorf("tried %d times, log\n%s", tries.Load(), c.log)
 		}
 	})
 }
@@ -235,18 +235,18 @@ func TestPodsAreFollowedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := runRefusals(t, "picolet://0.1.0")
 		defer c.stop()
-		lists := 0
+		var lists atomic.Int64
 		c.cluster.PrependReactor("list", "pods", func(a clienttesting.Action) (bool, runtime.Object, error) {
 			if got := a.(clienttesting.ListAction).GetListRestrictions().Fields.String(); got != "spec.nodeName=pico-1" || a.GetNamespace() != "" {
 				t.Errorf("list of %s in %q", got, a.GetNamespace())
 			}
-			lists++
+			lists.Add(1)
 			return true, nil, errors.New("forbidden")
 		})
 		c.follow()
 		time.Sleep(30 * time.Minute)
-		if lists < 15 || lists > 60 || c.log.lines("level=WARN") != 1 {
-			t.Errorf("%d lists in half an hour, log\n%s", lists, c.log)
+		if n := lists.Load(); n < 15 || n > 60 || c.log.lines("level=WARN") != 1 {
+			t.Errorf("%d lists in half an hour, log\n%s", n, c.log)
 		}
 	})
 }
