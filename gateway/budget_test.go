@@ -217,13 +217,13 @@ func (h *harness) boot(t *testing.T, node string) {
 func TestLeasesComeFirst(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		const hostile = 40
+		const hostile = 20
 		api := newFakeAPI()
 		api.node = func(w http.ResponseWriter, _ *http.Request) {
 			time.Sleep(time.Second)
 			_, _ = io.WriteString(w, "{}")
 		}
-		h := startPiped(t, api, func(c *Config) { c.MaxInFlight = 16 })
+		h := startPiped(t, api, func(c *Config) { c.MaxInFlight = 8 })
 		h.unlimited()
 		var over atomic.Bool
 		var running sync.WaitGroup
@@ -234,7 +234,7 @@ func TestLeasesComeFirst(t *testing.T) {
 			}
 		}
 		c := h.client("10.0.0.1:1")
-		for range 6 {
+		for range 4 {
 			time.Sleep(10 * time.Second)
 			begin := time.Now()
 			r := ask(t, c, "PATCH", ownLease, `{"spec":{}}`, "Content-Type", mergePatchType, nodeHeader, "pico-1")
@@ -260,7 +260,7 @@ func (h *harness) loop(t *testing.T, node string, renews bool, over *atomic.Bool
 			r = ask(t, c, "GET", "/api/v1/nodes/"+node, "", nodeHeader, node, boardHeader, node)
 		}
 		if r.code == http.StatusTooManyRequests {
-			time.Sleep(500 * time.Millisecond)
+			time.Sleep(time.Second)
 		}
 	}
 }

@@ -16,10 +16,10 @@ import (
 	"github.com/picolet/picolet/deploy"
 )
 
-// TestPlainImpersonationGrantedLater: from one request on that only the plain kind lets
+// TestLivePlainImpersonationGrantedLater: from one request on that only the plain kind lets
 // through, the API server takes all of the gateway's for that kind, without the group
 // system:nodes. Boards recover by the next thing that they ask for.
-func TestPlainImpersonationGrantedLater(t *testing.T) {
+func TestLivePlainImpersonationGrantedLater(t *testing.T) {
 	t.Parallel()
 	l := startLive(t)
 	h := l.gateway(t)
