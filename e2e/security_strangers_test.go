@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"path"
 	"slices"
 	"strings"
 	"testing"
@@ -93,6 +94,7 @@ func TestHostileLinkNeverReachesTheAPIServer(t *testing.T) {
 	p := fullPlane(t)
 	r := startReplica(t, p)
 	const board = "hostile" // as hostileNames has it
+	unnamed := "/api/v1/namespaces/kube-system/configmaps/" + unique("unnamed")
 	_, key := newLinkKey(t)
 	r.device(t, key.Public, board, ptr.To(true))
 	link, err := r.dial(t, key, board)
@@ -105,7 +107,10 @@ func TestHostileLinkNeverReachesTheAPIServer(t *testing.T) {
 	}
 	waitLog(t, r.log, 30*time.Second, `msg="Serving certificate issued" node=`+board) // which the gateway asks for
 	before := len(p.askedFor(t, board))
-	for _, h := range hostileRequests {
+	pace := time.NewTicker(200 * time.Millisecond) // two requests each: within the budget of 10 a second
+	defer pace.Stop()
+	for _, h := range append(hostileRequests, hostile{"reads a ConfigMap that its Device does not name", headed("GET " + unnamed)}) {
+		<-pace.C
 		codes := sendOver(t, link, hostileNames.Replace(h.raw)+harmless)
 		if codes[0] != http.StatusBadRequest && codes[0] != http.StatusForbidden {
 			t.Errorf("a board that %s gets %d, want 400 or 403", h.name, codes)
@@ -124,6 +129,13 @@ func TestHostileLinkNeverReachesTheAPIServer(t *testing.T) {
 	for _, seen := range p.askedFor(t, board)[before:] {
 		if seen != last && seen != "get /api/v1/nodes/hostile as system:node:hostile" {
 			t.Errorf("the API server saw %q", seen)
+		}
+	}
+	asked, err := p.auditedOf(gatewayAccount)
+	must(t, err)
+	for _, e := range asked {
+		if strings.Contains(e.RequestURI, path.Base(unnamed)) {
+			t.Errorf("the API server was asked for a ConfigMap that the Device does not name: %s", &e)
 		}
 	}
 	if seen := p.askedFor(t, "bystander"); len(seen) > 0 {

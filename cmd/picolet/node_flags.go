@@ -60,7 +60,7 @@ func (f *nodeFlags) register(fs *pflag.FlagSet) {
 	fs.StringVar(&f.os, "os", "", "`VALUE` of label kubernetes.io/os (default: linux)")
 	fs.StringVar(&f.arch, "arch", "", "`VALUE` of label kubernetes.io/arch (default: that of the machine, arm for a virtual board)")
 	fs.StringVar(&f.instanceType, "instance-type", "", "`VALUE` of label node.kubernetes.io/instance-type (default: linux, or rp2040-pico)")
-	fs.StringSliceVar(&f.configMaps, "configmap", nil, "ConfigMap `NAMESPACE/NAME` that configures the node; up to 4 (default: default/pico-config)")
+	fs.StringSliceVar(&f.configMaps, "configmap", nil, "ConfigMap `NAMESPACE/NAME` that configures the node; up to 4, each named by the Device too when the node uses a link (default: default/pico-config)")
 	fs.DurationVar(&f.reportFrequency, "node-status-report-frequency", statusFrequency, "how often an unchanged status is sent, at least 10s")
 	fs.StringVar(&f.listen, "listen", ":10250", "`ADDRESS` of the kubelet port (/healthz, /metrics, …; plain HTTP)")
 	fs.StringVar(&f.nodeIP, "node-ip", "", "`IP` address to report (default: that of the link)")
