@@ -210,21 +210,26 @@ func (g *Gateway) handle(w http.ResponseWriter, r *http.Request) (*call, *refusa
 	if refused := bill.identified(r.ContentLength); refused != nil {
 		return c, refused
 	}
+	return c, g.answer(w, r, c)
+}
+
+// answer answers the call of a board that is known and within its budget.
+func (g *Gateway) answer(w http.ResponseWriter, r *http.Request, c *call) *refusal {
 	if r.Header.Get(nodeHeader) != "" {
-		conn.minimal = prefersMinimal(r.Header)
-		tellBound(w.Header(), r, node)
+		connOf(r.Context()).minimal = prefersMinimal(r.Header)
+		tellBound(w.Header(), r, c.node)
 	}
 	if agent := r.Header.Get("User-Agent"); agent != "" {
 		connOf(r.Context()).model = modelOf(agent)
 	}
 	if refused := g.rights.refusal(); refused != nil {
-		return c, refused
+		return refused
 	}
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(upstreamTimeout + writeTimeout))
 	if c.op.own {
-		return c, g.serveConfigMap(w, r, c)
+		return g.serveConfigMap(w, r, c)
 	}
-	return c, g.forward(w, r, c)
+	return g.forward(w, r, c)
 }
 
 // supersede closes a connection in favour of a newer one of the same board.
