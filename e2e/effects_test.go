@@ -117,8 +117,8 @@ func (a agents) checkRunning(ctx context.Context, image string) error {
 	return nil
 }
 
-// waitStatus waits until the controller has seen the DaemonSet as it is, wants so
-// many pods, and has made so many of them anew.
+// waitStatus waits until the controller has observed the DaemonSet, desires so many
+// pods, and has updated so many of them.
 func (a agents) waitStatus(t *testing.T, desired, updated int32) {
 	t.Helper()
 	eventually(t, 30*time.Second, func(ctx context.Context) error {
@@ -133,9 +133,9 @@ func (a agents) waitStatus(t *testing.T, desired, updated int32) {
 	})
 }
 
-// TestDaemonSetRollsOutBesideABoard: a DaemonSet that tolerates everything stands
-// still for good while a board says os=linux, and rolls out when --node-os says
-// something else.
+// TestDaemonSetRollsOutBesideABoard: the rollout of a DaemonSet that tolerates
+// everything stalls while a board reports os=linux, and completes when --node-os sets
+// another value.
 func TestDaemonSetRollsOutBesideABoard(t *testing.T) {
 	t.Parallel()
 	p := machinePlane(t)

@@ -19,9 +19,9 @@ import (
 	"k8s.io/utils/ptr"
 )
 
-// machine stands for a machine with a real kubelet, which there is none of in these
-// tests: a Node whose lease is renewed, and whose pods are said to run, or are gone,
-// as soon as they should. Nothing runs.
+// machine stands for a machine with a real kubelet, since these tests run none: a Node
+// whose lease is renewed, whose pods are reported as running as soon as they are bound,
+// and are gone as soon as they are deleted. Nothing runs.
 type machine struct {
 	client kubernetes.Interface
 	name   string
@@ -82,7 +82,7 @@ func (m *machine) renew(ctx context.Context) {
 	}
 }
 
-// run says that a pod runs and is ready.
+// run reports that a pod runs and is ready.
 func (m *machine) run(ctx context.Context, pod *corev1.Pod) {
 	m.pods++
 	pod.Status.Phase = corev1.PodRunning

@@ -81,7 +81,7 @@ func TestGreedyBoardIsABoard(t *testing.T) {
 	t.Run("with room for one pod", func(t *testing.T) {
 		_, err := r.devices.Patch(t.Context(), device, types.MergePatchType, []byte(`{"spec":{"pods":1}}`), metav1.PatchOptions{})
 		must(t, err)
-		<-link.Done() // to come again with it
+		<-link.Done() // the board reconnects with it
 		again, err := r.dial(t, key, name)
 		must(t, err)
 		t.Cleanup(func() { _ = again.Close() })

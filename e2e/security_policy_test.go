@@ -47,8 +47,8 @@ func boardNode(name string) *corev1.Node {
 func allPods(n *corev1.Node) { n.Status.Capacity["pods"] = resource.MustParse("110") }
 func noTaint(n *corev1.Node) { n.Spec.Taints = nil }
 
-// nodeClaims are what no board may claim of its Node, and what the API server says
-// to whoever has the gateway's token.
+// nodeClaims are what no board may claim of its Node, and the API server's answer to
+// whoever has the gateway's token.
 var nodeClaims = map[string]struct {
 	claim func(n *corev1.Node)
 	says  string
@@ -80,7 +80,7 @@ var nodeClaims = map[string]struct {
 	"a volume":      {func(n *corev1.Node) { n.Status.VolumesAttached = []corev1.AttachedVolume{{Name: "a"}} }, "no images"},
 }
 
-// held reports whether an error is a policy's, and says what it should.
+// held returns an error unless err is a policy's refusal with that text.
 func held(err error, says string) error {
 	if !apierrors.IsInvalid(err) && !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "ValidatingAdmissionPolicy 'picolet-") || !strings.Contains(err.Error(), says) {
 		return fmt.Errorf("%v, want a refusal of a policy that says %q", err, says)
@@ -355,8 +355,8 @@ func (p *plane) asKubelet(t *testing.T, node string) kubernetes.Interface {
 	return client
 }
 
-// TestPoliciesLeaveKubeletsAlone: a node that comes by a client certificate, as real
-// kubelets do, claims all that a thief may not.
+// TestPoliciesLeaveKubeletsAlone: a node that authenticates by a client certificate,
+// as real kubelets do, claims all that a thief may not.
 func TestPoliciesLeaveKubeletsAlone(t *testing.T) {
 	t.Parallel()
 	f := policedThief(t)
@@ -388,6 +388,27 @@ func TestPoliciesLeaveKubeletsAlone(t *testing.T) {
 	if !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "cannot impersonate") {
 		t.Errorf("a thief that impersonates an extra: %v", err)
 	}
+}
+
+// TestPoliciesTypeCheck: the API server knows each field that the policies name.
+func TestPoliciesTypeCheck(t *testing.T) {
+	t.Parallel()
+	p := fullPlane(t)
+	eventually(t, 30*time.Second, func(ctx context.Context) error {
+		list, err := p.client.AdmissionregistrationV1().ValidatingAdmissionPolicies().List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return err
+		}
+		for _, policy := range list.Items {
+			switch s := policy.Status; {
+			case s.TypeChecking == nil || s.ObservedGeneration != policy.Generation:
+				return fmt.Errorf("policy %s is not checked yet", policy.Name)
+			case len(s.TypeChecking.ExpressionWarnings) > 0:
+				t.Fatalf("policy %s: %+v", policy.Name, s.TypeChecking.ExpressionWarnings)
+			}
+		}
+		return nil
+	})
 }
 
 func selfReview() *authenticationv1.SelfSubjectReview { return &authenticationv1.SelfSubjectReview{} }

@@ -67,7 +67,7 @@ type Admitted struct {
 	// Reason is what the board is told for the cause of Context's end. Optional
 	// [noise.EndRevoked].
 	Reason func(cause error) noise.Reason
-	// Part is what the gateway says of this node. Optional [nobody decided anything].
+	// Part is what the gateway sets on this node. Optional [nothing was decided].
 	Part NodePart
 	// Device is the name of the object that decides about the board, for what it is
 	// told to change. Required with ConfigMaps.

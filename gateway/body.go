@@ -25,7 +25,7 @@ type payload interface {
 	// names, or empty.
 	owner(path string) (string, *refusal)
 	// object is what the API server gets, to be encoded as JSON: checked values of
-	// the board, and what o says in their place or beside them.
+	// the board, and those of o in their place or beside them.
 	object(o *overlay) (any, *refusal)
 }
 

@@ -40,7 +40,7 @@ func (e *newEvent) owner(string) (string, *refusal) {
 	return about.Name, nil
 }
 
-// eventSource is who a board's Events come from, as a kubelet has it.
+// eventSource is the component that sends a board's Events.
 const eventSource = "kubelet"
 
 // object is an Event about the own Node, with the node's name for its UID, by which

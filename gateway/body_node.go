@@ -91,7 +91,7 @@ type nodeSpec struct {
 	Taints []corev1.Taint `json:"taints,omitempty"`
 }
 
-// nodeStatus is what a board reports, checked, and what the gateway says.
+// nodeStatus is what a board reports, checked, and what the gateway sets.
 type nodeStatus struct {
 	reported
 	Addresses        []any                       `json:"addresses,omitempty"`

@@ -162,7 +162,7 @@ func (c *boardConn) host() string {
 	return host
 }
 
-// overlay is what the gateway says of the connection's node.
+// overlay is what the gateway sets on the connection's node.
 func (c *boardConn) overlay(node string) *overlay {
 	if c.link != nil {
 		o := c.link.overlay()

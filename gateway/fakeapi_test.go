@@ -279,7 +279,7 @@ func (f *fakeAPI) asked() (out []recorded) {
 	return out
 }
 
-// askedByBoards is asked without what the gateway itself tells when a link is up.
+// askedByBoards is asked without the gateway's own patch when a link is up.
 func (f *fakeAPI) askedByBoards() []recorded {
 	return slices.DeleteFunc(f.asked(), func(r recorded) bool { return strings.Contains(r.body, `"capacity":{"pods":`) })
 }

@@ -59,7 +59,7 @@ func (l *boardLink) serve(ctx context.Context, server *http.Server) {
 	l.admitted.Release()
 }
 
-// overlay is what the gateway says of the link's node.
+// overlay is what the gateway sets on the link's node.
 func (l *boardLink) overlay() *overlay {
 	return &overlay{NodePart: l.admitted.Part, NodeSettings: l.gateway.config.Nodes, node: l.node}
 }

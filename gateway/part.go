@@ -14,10 +14,10 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
-// NodePart is what the gateway says of one node in place of its board: what an
-// administrator decided about it, and what the board cannot know. It is put into what
-// the board sends about its Node, and into a Node that exists when its board's link
-// comes up. The zero NodePart is that of a board of which nobody decided anything.
+// NodePart is what the gateway sets on one node in place of its board: what an
+// administrator decided about it, and what the board cannot know. It is put into each
+// request of the board about its Node, and into a Node that exists when its board's
+// link is up. The zero NodePart is that of a board about which nothing was decided.
 type NodePart struct {
 	// Labels of the Node, beside those of the board's kubelet: of two with one key,
 	// these count. A label that is not here any more stays on a Node that has it.
@@ -75,7 +75,7 @@ func (s *NodeSettings) Validate() error {
 	return errors.Join(errs...)
 }
 
-// overlay is all that the gateway says of a node in a request about it.
+// overlay is all that the gateway sets on a node in a request about it.
 type overlay struct {
 	NodePart
 	NodeSettings
@@ -180,8 +180,8 @@ func (o *overlay) addresses(at netip.Addr) (list []any) {
 	return list
 }
 
-// replaceAddresses says in a strategic merge patch that its addresses are all there
-// are, for else it changes only those of the types that it names
+// replaceAddresses marks the addresses of a strategic merge patch as the whole list.
+// Without the mark it changes only those of the types that it names
 // (k8s.io/component-helpers/node/util, PatchNodeStatus).
 func replaceAddresses(s *nodeStatus) {
 	s.Addresses = append(s.Addresses, map[string]string{"$patch": "replace"})

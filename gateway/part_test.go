@@ -80,7 +80,7 @@ const (
 	noPods   = `{"pods":"0"}`
 )
 
-// TestOverlay: what the gateway says of a Node is in each request about it, whatever
+// TestOverlay: what the gateway sets on a Node is in each request about it, whatever
 // the board sends in its place.
 func TestOverlay(t *testing.T) {
 	t.Parallel()
@@ -166,7 +166,7 @@ func TestOverlaySettings(t *testing.T) {
 }
 
 // TestOverlayInTheKubeletsPatch: what the kubelet writes becomes, at the API server, a
-// Node with what the gateway says and all else of the kubelet's.
+// Node with what the gateway sets and all else of the kubelet's.
 func TestOverlayInTheKubeletsPatch(t *testing.T) {
 	t.Parallel()
 	facts := hardware.Facts{Model: "rp2040", ID: "e6614", SystemUUID: "u", BootID: "b", KernelVersion: "k", OSImage: "o"}
@@ -211,7 +211,7 @@ func TestOverlayInTheKubeletsPatch(t *testing.T) {
 	}
 }
 
-// BenchmarkRebuild is the cost of building a status patch of the kubelet's anew.
+// BenchmarkRebuild is the cost of rebuilding a status patch of the kubelet's.
 func BenchmarkRebuild(b *testing.B) {
 	body := `{"status":{"capacity":{"cpu":"1","memory":"256Ki","pods":"0"},"allocatable":{"cpu":"1","memory":"256Ki","pods":"0"},"conditions":[` +
 		strings.Repeat(`{"type":"Ready","status":"True","lastHeartbeatTime":"2026-01-01T00:00:00Z","lastTransitionTime":"2026-01-01T00:00:00Z","reason":"KubeletReady","message":"kubelet is posting ready status"},`, 4) +

@@ -42,7 +42,7 @@ func Fields() []Field {
 		{Name: "gateway", Usage: "`HOST[:PORT]` of a picolet gateway; a name or an IPv4 address", set: setGateway},
 		{Name: "labels", Usage: "more labels of the node, as `KEY=VALUE,…`; up to 8; a gateway leaves them out: there the Device's labels count", set: setLabels},
 		{Name: "configmap", Usage: "ConfigMaps that configure the node, as `NAMESPACE/NAME,…`; up to 4 (default: default/pico-config)", set: setConfigMaps},
-		{Name: "no-taint", Bool: true, Usage: "register without the taint that keeps pods away; a gateway puts it in all the same, unless the Device says noTaint", set: setNoTaint},
+		{Name: "no-taint", Bool: true, Usage: "register without the taint that keeps pods away; a gateway puts it in all the same, unless the Device has noTaint", set: setNoTaint},
 		{Name: "node-status-update-frequency", Usage: "`DURATION` after which status is computed again, at least 10s (default: 10s)", rule: ErrFrequency,
 			set: duration(func(s *settings.Settings) *time.Duration { return &s.NodeStatusUpdateFrequency })},
 		{Name: "node-status-report-frequency", Usage: "`DURATION` after which an unchanged status is sent, at least 10s (default: 5m)", rule: ErrFrequency,

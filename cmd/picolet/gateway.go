@@ -135,8 +135,8 @@ func tellBoards(ctx context.Context, r *replica.Replica, d *doors, c replica.Con
 	return nil
 }
 
-// addressHint says what to do where kubectl logs fails with "no such host". Which
-// address an API server prefers is not to be had from it.
+// addressHint returns the remedy where kubectl logs fails with "no such host". An API
+// server does not report which address type it prefers.
 func addressHint(nodes *gateway.NodeSettings) string {
 	if nodes.NoHostnameAddress {
 		return "nodes report an address of type InternalIP alone"

@@ -54,7 +54,7 @@ func (f *gatewayFlags) register(fs *pflag.FlagSet) {
 	fs.StringVar(&f.name, "name", "", "`NAME` of this gateway among several, a DNS label (default: $"+podName+", else the host's name)")
 	fs.StringVar(&f.listen, "listen", at("", linkPort), "`ADDRESS` for encrypted links of boards; empty for none")
 	fs.StringSliceVar(&f.nodeNames, "node-names", nil, "`PATTERNS` of node names that boards may take, for example pico-*; required where the cluster has other nodes (default: any)")
-	fs.StringVar(&f.nodes.OS, "node-os", "", "`VALUE` of label kubernetes.io/os of all boards' nodes, for example picolet, which keeps DaemonSets for linux off them (default: what each board says)")
+	fs.StringVar(&f.nodes.OS, "node-os", "", "`VALUE` of label kubernetes.io/os of all boards' nodes, for example picolet, which keeps DaemonSets for linux off them (default: as each board reports)")
 	fs.StringVar(&f.nodes.Zone, "node-zone", "", "`VALUE` of label topology.kubernetes.io/zone of boards' nodes whose Device names none (default: no zone)")
 	fs.BoolVar(&f.nodes.NoHostnameLabel, "no-hostname-label", false, "leave out label kubernetes.io/hostname of boards' nodes, so that they are no domain of topology spread")
 	fs.BoolVar(&f.nodes.NoHostnameAddress, "no-hostname-address", false, "leave out the address of type Hostname of boards' nodes; needed where the API server prefers it (--kubelet-preferred-address-types)")
