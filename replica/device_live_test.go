@@ -53,3 +53,16 @@ func TestDeviceDecidesOnTaintAndPods(t *testing.T) {
 		t.Errorf("taints %v of a node that was there", n.Spec.Taints)
 	}
 }
+
+// TestPortRangeExhausted: a node for which no kubelet port is left has no address but
+// its name.
+func TestPortRangeExhausted(t *testing.T) {
+	t.Parallel()
+	p := livePlane(t)
+	r := p.start(t, func(c *Config) { c.LastPort = c.FirstPort })
+	p.join(t, newBoard(t, r), `{"approved":true}`)
+	n := p.join(t, newBoard(t, r), `{"approved":true}`)
+	if want := []corev1.NodeAddress{{Type: corev1.NodeHostName, Address: n.Name}}; !slices.Equal(n.Status.Addresses, want) || portOf(n) != 0 {
+		t.Errorf("addresses %v, port %d, want %v and none", n.Status.Addresses, portOf(n), want)
+	}
+}
