@@ -131,6 +131,12 @@ func (l *live) part(t *testing.T) {
 		t.Errorf("room for pods: %v", n.Status.Capacity)
 	}
 	end()
+	l.settings(t)
+}
+
+// settings: the Node that is there is as the gateway's settings have it, without a
+// word of its board.
+func (l *live) settings(t *testing.T) {
 	l.link(t, NodePart{}, func(c *Config) {
 		c.Nodes = NodeSettings{OS: "picolet", Zone: "roof", NoHostnameLabel: true, NoHostnameAddress: true}
 	})
