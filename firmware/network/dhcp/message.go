@@ -222,25 +222,18 @@ func (c *Client) base(address [4]byte) (l Lease) {
 
 // read takes the options of a message; one of a wrong size is ignored.
 func (l *Lease) read(f *fields) {
-	word := func(number wire.OptNum, to *[4]byte) bool {
-		w, size := f.first(number)
-		if size == len(w) {
-			*to = w
-		}
-		return size == len(w)
-	}
 	var t [4]byte
-	if word(wire.OptIPAddressLeaseTime, &t) {
+	if f.word(wire.OptIPAddressLeaseTime, &t) {
 		l.Time = leaseTime(t)
 	}
-	if word(wire.OptRenewTimeValue, &t) {
+	if f.word(wire.OptRenewTimeValue, &t) {
 		l.Renewal = seconds(t)
 	}
-	if word(wire.OptRebindingTimeValue, &t) {
+	if f.word(wire.OptRebindingTimeValue, &t) {
 		l.Rebinding = seconds(t)
 	}
-	word(wire.OptServerIdentification, &l.Server)
-	word(wire.OptSubnetMask, &l.Mask)
+	f.word(wire.OptServerIdentification, &l.Server)
+	f.word(wire.OptSubnetMask, &l.Mask)
 	l.mendMask()
 	if router, size := f.first(wire.OptRouter); size >= len(router) {
 		l.setRouter(router)

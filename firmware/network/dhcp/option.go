@@ -68,6 +68,17 @@ func (f *fields) first(number wire.OptNum) (w [4]byte, size int) {
 	return w, size
 }
 
+// word reads a value of four bytes, and reports whether the option is there and of
+// that size.
+func (f *fields) word(number wire.OptNum, to *[4]byte) bool {
+	w, size := f.first(number)
+	if size != len(w) {
+		return false
+	}
+	*to = w
+	return true
+}
+
 // servers reads the name servers that could be hosts. If there is none, those
 // that were known stay.
 func (f *fields) servers(to *[2][4]byte) {
