@@ -270,6 +270,7 @@ func (r *resolver) receive(now time.Duration, b []byte) {
 	}
 	switch code := f.Flags().ResponseCode(); {
 	case code == dns.RCodeSuccess && r.take(now, m, off, int(f.ANCount())):
+	case r.local(): // another host may know (RFC 6762, section 18.11)
 	case code == dns.RCodeNameError, code == dns.RCodeSuccess && !f.Flags().IsTruncated():
 		r.deny(now)
 	default: // another server may know, or have a shorter answer (RFC 2181, section 9)
@@ -297,13 +298,11 @@ func (r *resolver) receiveMulticast(now time.Duration, b []byte) {
 // deny notes that a server knows no address. The other one is asked, too: it may
 // know names of this network that the first does not.
 func (r *resolver) deny(now time.Duration) {
-	switch {
-	case r.local(): // another host may know (RFC 6762, section 18.11)
-	case r.tries > 0 || r.servers[1] == [4]byte{}:
+	if r.tries > 0 || r.servers[1] == [4]byte{} {
 		r.end(now, errNoName)
-	default:
-		r.absent, r.at = true, now
+		return
 	}
+	r.absent, r.at = true, now
 }
 
 // take reads the addresses of an answer, through the names that stand for the

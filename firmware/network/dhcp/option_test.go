@@ -194,21 +194,24 @@ func TestRouterMissing(t *testing.T) {
 	}
 }
 
-// The last lease that is used although no server answers is asked for until one
-// does, and until it ends.
+// reused is a client that uses its last lease, of an hour, although no server has
+// answered since the link went down.
+func reused(t *testing.T) (c *Client, now time.Duration) {
+	t.Helper()
+	c = held(t, mask, router, hour)
+	c.Stop()
+	c.Start(time.Minute, 9)
+	message(t, c, time.Minute)
+	if e := c.Reuse(time.Minute + time.Second); e != Bound {
+		t.Fatalf("Reuse: %v", e)
+	}
+	return c, time.Minute + time.Second
+}
+
+// Such a lease is asked for until a server answers.
 func TestReuse(t *testing.T) {
 	t.Parallel()
-	reused := func() (c *Client, now time.Duration) {
-		c = held(t, mask, router, hour)
-		c.Stop()
-		c.Start(time.Minute, 9)
-		message(t, c, time.Minute)
-		if e := c.Reuse(time.Minute + time.Second); e != Bound {
-			t.Fatalf("Reuse: %v", e)
-		}
-		return c, time.Minute + time.Second
-	}
-	c, now := reused()
+	c, now := reused(t)
 	asked := 0
 	for end := now + 5*time.Minute; now < end; now = c.Wake() {
 		c.Poll(now)
@@ -228,14 +231,18 @@ func TestReuse(t *testing.T) {
 		t.Errorf("confirmed: %v, state %v, ends at %v, now %v", e, c.state, c.endAt, now)
 	}
 
-	c, now = reused()
+	c, now = reused(t)
 	c.Poll(now)
 	message(t, c, c.Wake())
 	if e := c.Receive(now, reply(c, wire.MsgNack)); e != Lost {
 		t.Errorf("refused: %v", e)
 	}
+}
 
-	c, now = reused()
+// It ends when it would have ended.
+func TestReuseEnds(t *testing.T) {
+	t.Parallel()
+	c, now := reused(t)
 	for e := None; e != Lost; now = c.Wake() {
 		if now > time.Hour {
 			t.Fatal("lease does not end")
