@@ -19,6 +19,7 @@ var useless = map[string]dnsServer{
 	"no address":                {},
 	"another name's address":    {alias: "gw.example.org", ttl: 60},
 	"truncated, without record": {truncated: true},
+	"address of no host":        {addresses: [][4]byte{nobody, {127, 0, 0, 1}, {255, 255, 255, 255}}, ttl: 60}, // of a blocked name
 	"failed":                    {code: 2},
 	"refused":                   {code: 5},
 }

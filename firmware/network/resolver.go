@@ -309,14 +309,11 @@ func (r *resolver) deny(now time.Duration) {
 // one that was asked, in whatever order (RFC 1034, section 3.6.2). It reports whether
 // there is one.
 func (r *resolver) take(now time.Duration, m message, off, records int) bool {
-	found := addresses{ttl: maxTTL}
-	for target := -1; found.aliases < maxAliases; {
-		alias := r.read(&found, m, off, records, target)
-		if found.n > 0 || alias < 0 {
+	found, target := addresses{ttl: maxTTL}, -1
+	for range 1 + maxAliases {
+		if target = r.read(&found, m, off, records, target); found.n > 0 || target < 0 {
 			break
 		}
-		target = alias
-		found.aliases++
 	}
 	if found.n == 0 {
 		return false
@@ -328,10 +325,18 @@ func (r *resolver) take(now time.Duration, m message, off, records int) bool {
 
 // addresses are those of an answer.
 type addresses struct {
-	list    [maxAddresses][4]byte
-	n       uint8
-	aliases uint8
-	ttl     time.Duration // the shortest. One with its top bit set is long (RFC 8767, section 4)
+	list [maxAddresses][4]byte
+	n    uint8
+	ttl  time.Duration // the shortest. One with its top bit set is long (RFC 8767, section 4)
+}
+
+// add adds an address that could be a host's.
+func (s *addresses) add(a [4]byte, ttl time.Duration) {
+	if unicast(a) {
+		s.list[s.n] = a
+		s.n++
+		s.ttl = min(s.ttl, ttl)
+	}
 }
 
 // read adds the addresses of a name, that at target, or if that is negative the
@@ -351,9 +356,7 @@ func (r *resolver) read(to *addresses, m message, off, records, target int) (ali
 		case rec.kind == typeCNAME:
 			alias, to.ttl = rec.data, min(to.ttl, rec.ttl)
 		case rec.kind == typeA && rec.size == 4 && to.n < maxAddresses:
-			to.list[to.n] = [4]byte(m[rec.data : rec.data+4])
-			to.n++
-			to.ttl = min(to.ttl, rec.ttl)
+			to.add([4]byte(m[rec.data:next]), rec.ttl)
 		}
 	}
 	return alias
