@@ -166,7 +166,7 @@ func TestMemoryAndCounters(t *testing.T) {
 	noError(t, b.Fault().Passphrase(ctx, "another one"))
 	noError(t, b.Fault().Uplink(ctx, emulator.Impairment{Loss: 0.5, Delay: time.Millisecond}))
 	noError(t, b.Fault().Downlink(ctx, emulator.Impairment{}))
-	for _, part := range []emulator.Part{emulator.WLAN, emulator.Bus, emulator.Flash, emulator.ADC} {
+	for _, part := range []emulator.Part{emulator.WLAN, emulator.Bus, emulator.Flash, emulator.ADC, emulator.ROSC} {
 		noError(t, b.Fault().Freeze(ctx, part))
 	}
 }

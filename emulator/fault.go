@@ -55,12 +55,14 @@ func (f Fault) impair(ctx context.Context, direction string, i Impairment) error
 // Part is a part of the board that can hang.
 type Part string
 
-// Parts. The Wi-Fi chip hangs until it loses power, the others until the board is reset.
+// Parts. The Wi-Fi chip hangs until it loses power, the ring oscillator until the board
+// does, the others until the board is reset.
 const (
 	Bus   Part = "bus"   // of the Wi-Fi chip: it answers zeros
 	WLAN  Part = "wlan"  // the Wi-Fi chip's bus works, the processor behind it does not
 	Flash Part = "flash" // the boot ROM waits for the end of an erase or program that does not come
 	ADC   Part = "adc"   // a conversion does not end
+	ROSC  Part = "rosc"  // the ring oscillator stands still: its random bit is 1
 )
 
 // Freeze makes a part of the board hang.

@@ -146,34 +146,24 @@ func flashesIn(t *testing.T, b *emulator.Board, d time.Duration) (n int) {
 	return n
 }
 
-func TestPicoWWithoutUsableSettingsSaysSo(t *testing.T) {
+// TestPicoWNotProvisionedSaysSo: it says so for good, and leaves it to its owner.
+func TestPicoWNotProvisionedSaysSo(t *testing.T) {
 	t.Parallel()
-	for name, c := range map[string]struct {
-		settings [][]byte
-		says     string
-		flashes  int // in 19.8 s: 11 times 2 and a pause, or 9 times 3 and a pause
-	}{
-		"not provisioned": {nil, `run "picolet provision"`, 11 * 2},
-		"newer settings":  {[][]byte{newerSettings(t)}, "settings: of format 2", 9 * 3},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			b := emulatortest.Boot(t, emulator.Config{Images: append([][]byte{picoWImage(t)}, c.settings...), SSID: ssid, Passphrase: passphrase})
-			must(t, b.Console().Wait(t.Context(), c.says, 2*time.Second))
-			must(t, b.Sleep(t.Context(), 2*time.Second))
-			if n := flashesIn(t, b, 19800*time.Millisecond); n < c.flashes-1 || n > c.flashes+1 {
-				t.Errorf("the LED flashes %d times, want %d", n, c.flashes)
-			}
-			must(t, b.Sleep(t.Context(), 55*time.Second))
-			if n := strings.Count(b.Console().Text(), c.says); n < 2 || n > 4 {
-				t.Errorf("said %d times in some 75 s, want every 30 s:\n%s", n, b.Console().Text())
-			}
-			if b.State().Joined {
-				t.Error("it has joined a network")
-			}
-			noResets(t, b)
-		})
+	const says, flashes = `run "picolet provision"`, 11 * 2 // in 19.8 s: 11 times 2 and a pause
+	b := emulatortest.Boot(t, emulator.Config{Images: [][]byte{picoWImage(t)}, SSID: ssid, Passphrase: passphrase})
+	must(t, b.Console().Wait(t.Context(), says, 2*time.Second))
+	must(t, b.Sleep(t.Context(), 2*time.Second))
+	if n := flashesIn(t, b, 19800*time.Millisecond); n < flashes-1 || n > flashes+1 {
+		t.Errorf("the LED flashes %d times, want %d", n, flashes)
 	}
+	must(t, b.Sleep(t.Context(), 55*time.Second))
+	if n := strings.Count(b.Console().Text(), says); n < 2 || n > 4 {
+		t.Errorf("said %d times in some 75 s, want every 30 s:\n%s", n, b.Console().Text())
+	}
+	if b.State().Joined {
+		t.Error("it has joined a network")
+	}
+	noResets(t, b)
 }
 
 func TestPicoWStaysInItsWiFi(t *testing.T) {

@@ -44,7 +44,7 @@ export const ResetCause = Object.freeze({ POWER_ON: 0x0000100, RUN_PIN: 0x001000
  * @typedef {object} McuConfig
  * @property {import('rp2040js').RP2040['clock']} clock Time since this reset.
  * @property {Flash} flash
- * @property {import('../random.js').Random} random Feeds the ring oscillator.
+ * @property {() => number} randomBit Of the ring oscillator.
  * @property {number} resetCause One of {@link ResetCause}.
  * @property {boolean} strict
  * @property {(cause: 'watchdog' | 'system') => void} onReset The guest asks for a reset.
@@ -59,7 +59,7 @@ export function createMcu(config) {
   clearThumbBitOnExceptionEntry(mcu);
   mendOverflowWithCarry(mcu);
   clearStartOfConversion(mcu);
-  modelRingOscillator(mcu, config.random);
+  modelRingOscillator(mcu, config.randomBit);
   modelFlashSerialBus(mcu, config.flash);
   modelResets(mcu, config);
   if (config.strict) faultOnMisuse(mcu);
@@ -144,13 +144,13 @@ function keepRegisters(/** @type {RP2040} */ mcu, /** @type {number} */ base) {
   return registers;
 }
 
-/** @param {RP2040} mcu @param {import('../random.js').Random} random */
-function modelRingOscillator(mcu, random) {
+/** @param {RP2040} mcu @param {() => number} randomBit */
+function modelRingOscillator(mcu, randomBit) {
   const rosc = mcu.peripherals[ROSC];
   keepRegisters(mcu, ROSC);
   const read = rosc.readUint32;
   rosc.readUint32 = (offset) => {
-    if (offset === ROSC_RANDOM_BIT) return (random.uint32() >>> 11) & 1;
+    if (offset === ROSC_RANDOM_BIT) return randomBit();
     return offset === ROSC_STATUS ? ROSC_STATUS_STABLE : read(offset);
   };
 }

@@ -76,6 +76,7 @@ export class PicoW {
   /** @type {PioScheduler | undefined} */
   #pio;
   #sramAtPowerOn = new Uint8Array();
+  #oscillates = true;
   /** @type {Map<number, boolean>} */
   #driven = new Map();
   /** @type {Halt | undefined} */
@@ -125,17 +126,20 @@ export class PicoW {
 
   powerOff() {
     this.wifi.powered = false;
+    this.#oscillates = true;
     this.#halt = new Halt('the board has no power');
     this.pacer.wake();
   }
 
   /**
    * A part that hangs. The Wi-Fi chip does until it loses power: its `bus`, or the processor behind it (`wlan`). Until
-   * the next reset, an erase or program of the `flash`, or a conversion of the `adc`, does not end.
-   * @param {'bus' | 'wlan' | 'flash' | 'adc'} part
+   * the next reset, an erase or program of the `flash`, or a conversion of the `adc`, does not end. The ring
+   * oscillator (`rosc`) stands still until the board loses power: no reset but that reaches it.
+   * @param {'bus' | 'wlan' | 'flash' | 'adc' | 'rosc'} part
    */
   freeze(part) {
-    if (part === 'flash') this.flash.frozen = true;
+    if (part === 'rosc') this.#oscillates = false;
+    else if (part === 'flash') this.flash.frozen = true;
     else if (part === 'adc') this.mcu.adc.onADCRead = () => {};
     else if (part === 'wlan' || part === 'bus') this.wifi.freeze(part);
     else throw new Error(`no such part: ${part}`);
@@ -235,7 +239,7 @@ export class PicoW {
     return createMcu({
       clock: /** @type {any} */ (this.#resetClock),
       flash: this.flash,
-      random: this.#random,
+      randomBit: () => (this.#oscillates ? (this.#random.uint32() >>> 11) & 1 : 1),
       resetCause: cause === 'run-pin' ? ResetCause.RUN_PIN : ResetCause.POWER_ON,
       strict: this.#config.strict,
       onReset: (asked) => (this.#pendingReset = asked),

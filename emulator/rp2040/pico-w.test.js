@@ -174,6 +174,19 @@ test('the ADC converts the channel that is selected when it starts, once', () =>
   assert.equal(word(board, result), 876);
 });
 
+test('a ring oscillator that stands still does so over resets, until the power goes', () => {
+  const board = guest([SPIN]);
+  const ones = () => Array.from({ length: 64 }, () => board.mcu.readUint32(0x4006001c)).every((bit) => bit === 1);
+  board.powerOn();
+  assert.ok(!ones());
+  board.freeze('rosc');
+  board.pressReset();
+  assert.ok(ones());
+  board.powerOff();
+  board.powerOn();
+  assert.ok(!ones());
+});
+
 test('the random bit of the ring oscillator is repeatable', () => {
   const bits = (/** @type {number} */ seed) => {
     const board = guest([SPIN], { seed });

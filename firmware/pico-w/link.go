@@ -6,6 +6,7 @@
 package main
 
 import (
+	"github.com/picolet/picolet/firmware/boot"
 	"github.com/picolet/picolet/firmware/rp2040"
 	"github.com/picolet/picolet/kubelet/node"
 	"github.com/picolet/picolet/link/noise"
@@ -77,7 +78,7 @@ func saveSettings(s *settings.Settings) error {
 }
 
 // entropy is the board's, for keys: it gives none where that of the chip looks
-// failed.
+// failed, for as long as boot.Patience.
 type entropy struct{}
 
 var _ noise.Random = entropy{}
@@ -85,7 +86,11 @@ var _ noise.Random = entropy{}
 func (entropy) Read(p []byte) (n int, err error) {
 	for n < len(p) {
 		var block [32]byte
-		if err := rp2040.Entropy(&block); err != nil {
+		boot.Retry(clock, pause, func(attempt int) bool {
+			err = rp2040.Entropy(&block, attempt)
+			return err == nil
+		})
+		if err != nil {
 			return n, err
 		}
 		n += copy(p[n:], block[:])

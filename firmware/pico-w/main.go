@@ -14,7 +14,8 @@
 //
 // The log is on UART0 (GPIO 0, 115200 baud) as well. A board that cannot work
 // says why there every 30 s, and flashes its LED: twice before each pause if it
-// is not provisioned, three times if its settings cannot be used.
+// is not provisioned, three times if it cannot work with its settings; then it
+// restarts after a minute.
 //
 // Build it by `make firmware`. What the image relies on is in the target's
 // description, pico-w.json:
@@ -31,11 +32,12 @@ package main
 
 import (
 	"encoding/binary"
-	"errors"
+	"math"
 	"time"
 
 	"github.com/picolet/picolet/board"
 	"github.com/picolet/picolet/board/flash"
+	"github.com/picolet/picolet/firmware/boot"
 	"github.com/picolet/picolet/firmware/rp2040"
 	"github.com/picolet/picolet/firmware/signal"
 	"github.com/picolet/picolet/firmware/wifi"
@@ -54,6 +56,11 @@ const (
 )
 
 var phaseNames = []string{"boot", "wifi", "network", "console", "sleep", "flash"}
+
+// causeNotWorking is the cause of a restart after signalFor; 0 is that of a user.
+const causeNotWorking = 1
+
+var causeNames = []string{causeNotWorking: "it could not work"}
 
 // running is the phase that was entered last.
 var running uint8
@@ -83,7 +90,7 @@ func main() {
 	rp2040.PaintStacks()
 	rp2040.StartWatchdog()
 	enter(phaseBoot)
-	s, err := settings.Load(&chipFlash)
+	s, err := load()
 	if err != nil {
 		signalFor(err)
 	}
@@ -92,10 +99,26 @@ func main() {
 	}
 }
 
+// load reads the settings. What cannot be read may be by and by; what is not there
+// will not come.
+func load() (s settings.Settings, err error) {
+	boot.Retry(clock, pause, func(int) bool {
+		s, err = settings.Load(&chipFlash)
+		return err == nil || err == settings.ErrNone
+	})
+	return s, err
+}
+
+// pause is between two tries of something.
+func pause() {
+	rp2040.FeedWatchdog()
+	time.Sleep(100 * time.Millisecond)
+}
+
 // run is the life of a board with settings. It returns if they cannot be used.
 func run(s settings.Settings, reset rp2040.Reset) error {
 	var entropy [32]byte
-	_ = rp2040.Entropy(&entropy) // told in its own comment: good enough for jitter and ports even if it fails
+	_ = rp2040.Entropy(&entropy, 0) // told in its own comment: good enough for jitter and ports even if it fails
 	pins, err := wifi.PicoW()
 	if err != nil {
 		return err
@@ -148,18 +171,28 @@ func word(entropy [32]byte, n int) uint64 {
 func facts(reset rp2040.Reset) board.Facts {
 	f := rp2040.Facts()
 	f.OSImage = "picolet (Raspberry Pi Pico W)"
-	f.ResetReason = reset.Text(phaseNames, nil)
+	f.ResetReason = reset.Text(phaseNames, causeNames)
 	return f
+}
+
+func unprovisioned() bool {
+	_, err := settings.Load(&chipFlash)
+	return err == settings.ErrNone
 }
 
 // signalInterval is how often a board that cannot work says why.
 const signalInterval = 30 * time.Second
 
-// signalFor tells for ever why the board cannot work.
+// forever is later than any time since boot.
+const forever = time.Duration(math.MaxInt64)
+
+// signalFor tells why the board cannot work, and restarts it after a minute: what was
+// wrong may be over. A board that is not provisioned waits until it is, or until its
+// settings can be read after all.
 func signalFor(why error) {
-	flashes := signal.SettingsRefused
-	if errors.Is(why, settings.ErrNone) {
-		flashes = signal.NotProvisioned
+	flashes, restartAt := signal.SettingsRefused, clock()+boot.SignalTime
+	if why == settings.ErrNone {
+		flashes, restartAt = signal.NotProvisioned, forever
 	}
 	pins, err := wifi.PicoW()
 	if err != nil {
@@ -171,6 +204,12 @@ func signalFor(why error) {
 		if now := clock(); now >= next {
 			println("picolet:", why.Error())
 			next = now + signalInterval
+			if why == settings.ErrNone && !unprovisioned() {
+				restartAt = now
+			}
+		}
+		if clock() >= restartAt {
+			rp2040.Restart(causeNotWorking)
 		}
 		lit, until := flashes.At(clock())
 		chip.SetLED(lit)

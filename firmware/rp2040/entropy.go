@@ -7,12 +7,16 @@ package rp2040
 
 import "device/rp"
 
-// Entropy fills out with random bits, in about 10 ms, and 0.3 s at most: samples of the
+// Entropy fills out with random bits, in about 10 ms, and 20 ms at most: samples of the
 // ring oscillator's random bit, one a microsecond, each judged by health tests, freed
 // from bias and folded; then the unique id, the time and the noise of the ADC are
 // added, so that two boards differ, and two boots most likely, even where the oscillator
 // fails. The error is ErrEntropy where it looks failed: out is good then for what
 // should only differ, such as ports and boot ids, and must not become a key.
+//
+// An oscillator whose frequency is near a whole multiple of the sampling rate beats with
+// it, and looks failed although it is not: ask again with another attempt, from 0, each
+// of which samples at another rate.
 //
 // What it is worth: the datasheet (2.17.5) says that the random bit does not meet
 // the requirements of security systems, because it can be compromised: someone who
@@ -20,10 +24,14 @@ import "device/rp"
 // a sample has was never published. This function claims an eighth of a bit, takes 32
 // samples for each bit it gives, and has no proof for the claim. TinyGo's crypto/rand
 // has no generator on this chip.
-func Entropy(out *[32]byte) error {
+func Entropy(out *[32]byte, attempt int) error {
 	var n noise
+	delay := delayOf(attempt)
 	err := n.fill(out[:], func() uint32 {
 		for start := micros(); micros() == start; {
+		}
+		for range delay {
+			micros()
 		}
 		return rp.ROSC.GetRANDOMBIT()
 	})

@@ -23,7 +23,7 @@ const ramSize = 264 << 10
 func Facts() board.Facts {
 	id := UniqueID()
 	var random [32]byte
-	_ = Entropy(&random) // a boot is told from the next all the same
+	_ = Entropy(&random, 0) // a boot is told from the next all the same
 	return board.Facts{
 		Model:         "rp2040",
 		ID:            string(appendHex(nil, id[:])),

@@ -72,10 +72,11 @@ func (n *noise) check(sample uint32) {
 
 // bit returns one bit: of each two samples that differ, the first counts, and
 // folded such bits are added modulo 2, so that what bias and dependence is left
-// shrinks by that power. A source that gives too few is suspicious.
+// shrinks by that power. A source that gives too few is suspicious, and one that is
+// suspicious is not waited for.
 func (n *noise) bit(sample func() uint32) (sum uint32) {
 	for got, taken := 0, 0; got < folded; taken += 2 {
-		if taken >= maxSamples {
+		if taken >= maxSamples || n.suspicious && taken >= 2*folded {
 			n.suspicious = true
 			return sum
 		}
@@ -93,6 +94,15 @@ func (n *noise) bit(sample func() uint32) (sum uint32) {
 	}
 	return sum
 }
+
+// delays is how many intervals of sampling there are.
+const delays = 16
+
+// delayOf is how many reads of a register an attempt puts between the microsecond and
+// its sample. A read takes some 40 ns, a fraction of the oscillator's period of some
+// 150 ns, so that attempts differ in their beat. They do not differ within an attempt:
+// an interval that varied by a rule would make a clock look like noise to the tests.
+func delayOf(attempt int) int { return attempt % delays }
 
 // fill fills p with random bits.
 func (n *noise) fill(p []byte, sample func() uint32) error {

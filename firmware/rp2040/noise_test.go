@@ -4,6 +4,7 @@
 package rp2040
 
 import (
+	"math"
 	"math/rand/v2"
 	"testing"
 )
@@ -60,6 +61,53 @@ func TestNoiseRaisesNoFalseAlarm(t *testing.T) {
 		var p [32]byte
 		if err := n.fill(p[:], biased(0.7, seed)); err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
+		}
+	}
+}
+
+// oscillator returns samples of a ring oscillator, taken every interval of
+// microseconds, whose phase wanders.
+func oscillator(megahertz, interval float64, seed uint64) func() uint32 {
+	r := rand.New(rand.NewPCG(seed, 0))
+	phase := 0.0
+	return func() uint32 {
+		phase += megahertz*interval + 0.01*r.NormFloat64()
+		return uint32(int64(math.Floor(2*phase)) & 1)
+	}
+}
+
+// TestAttemptsEscapeABeat: an oscillator in step with the sampling looks failed in one
+// attempt; of all attempts, several take it for what it is, whatever its frequency in
+// the range of the datasheet (2.17.1: 1.8 to 12 MHz).
+func TestAttemptsEscapeABeat(t *testing.T) {
+	t.Parallel()
+	const microsecondsOfRead = 0.04
+	beats := 0
+	for kilohertz := 1800; kilohertz <= 12000; kilohertz += 100 {
+		good := 0
+		for attempt := range delays {
+			var n noise
+			var p [32]byte
+			interval := 1 + microsecondsOfRead*float64(delayOf(attempt))
+			err := n.fill(p[:], oscillator(float64(kilohertz)/1000, interval, uint64(kilohertz)))
+			if err == nil {
+				good++
+			} else if attempt == 0 {
+				beats++
+			}
+		}
+		if good < 3 {
+			t.Errorf("%d kHz: %d of %d attempts are good", kilohertz, good, delays)
+		}
+	}
+	if beats == 0 {
+		t.Error("no frequency beats with the first attempt: the test shows nothing")
+	}
+	for attempt := range delays {
+		var n noise
+		var p [32]byte
+		if n.fill(p[:], pattern(1)) != ErrEntropy {
+			t.Errorf("attempt %d takes a stopped oscillator for a good one", attempt)
 		}
 	}
 }

@@ -94,7 +94,7 @@ func printStacks([]string) error {
 
 func printEntropy([]string) error {
 	var random [32]byte
-	err := rp2040.Entropy(&random)
+	err := rp2040.Entropy(&random, 0)
 	println("random", hexOf(random[:]))
 	return err
 }

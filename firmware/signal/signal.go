@@ -14,7 +14,7 @@ type Flashes int
 // What boards tell.
 const (
 	NotProvisioned  Flashes = 2 // the board has no settings
-	SettingsRefused Flashes = 3 // the settings are damaged, or for a newer firmware
+	SettingsRefused Flashes = 3 // the board cannot work with its settings: it restarts, and tries again
 	flash                   = 200 * time.Millisecond
 	pause                   = time.Second
 )
