@@ -13,6 +13,10 @@ E2E         ?= .
 E2E_LINE      := ^Test(Node|VirtualBoard|SecondBoard|DeletedNode|ChangeReaches|DaemonSet|ConfigMap|Kubelet|Rights|AllRights|Gateway|Strangers|Tools|PicoWJoins)
 E2E_LINE_SKIP := ^TestNodes?Stay|^TestPicoWJoins(ByLink|TheClusterByPins)|^TestTools/certificates_are_not|^TestTools/certificates_are_checked/emulated
 
+# The clock of the firmware's processor in MHz; empty: TinyGo's own, 200 MHz.
+CLOCK   ?=
+IMAGE   := picolet-pico-w$(if $(CLOCK),-$(CLOCK)mhz)
+
 GO      ?= go
 JOBS    := -p 2
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null)
@@ -65,11 +69,11 @@ test-emulator: ## tests of the emulated Pico W; needs Node.js 20 and npm
 		echo 'test-emulator skipped: it needs Node.js 20 and npm (apt-get install nodejs npm)'; \
 	fi
 
-firmware: ## build bin/picolet-pico-w.uf2 and .elf, the firmware of a Pico W (builds TinyGo first if it must)
+firmware: ## build bin/picolet-pico-w.uf2 and .elf, the firmware of a Pico W (builds TinyGo first if it must); CLOCK=125 for 125 MHz
 	mkdir -p bin
-	cd firmware && $(GO) run ./toolchain build -target=pico-w/pico-w.json -o=../bin/picolet-pico-w.elf ./pico-w
-	cd firmware && $(GO) run ./toolchain uf2 ../bin/picolet-pico-w.elf ../bin/picolet-pico-w.uf2
-	cd firmware && $(GO) run ./footprint pico-w=../bin/picolet-pico-w.elf
+	cd firmware && $(GO) run ./toolchain $(if $(CLOCK),-clock=$(CLOCK)) build -interp-timeout=10m -target=pico-w/pico-w.json -o=../bin/$(IMAGE).elf ./pico-w
+	cd firmware && $(GO) run ./toolchain uf2 ../bin/$(IMAGE).elf ../bin/$(IMAGE).uf2
+	cd firmware && $(GO) run ./footprint pico-w=../bin/$(IMAGE).elf
 
 # An image that is not of this tree must not be tested.
 test-image:

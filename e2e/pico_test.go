@@ -57,10 +57,10 @@ type picoW struct {
 	throughLink *http.Client // nil: the kubelet port is open
 }
 
-// picoImage is the firmware. It is built by "make firmware".
-var picoImage = sync.OnceValues(func() ([]byte, error) {
-	return os.ReadFile(filepath.Join("..", "bin", "picolet-pico-w.uf2"))
-})
+// imageFile is the firmware. It is built by "make firmware".
+var imageFile = flag.String("image", filepath.Join("..", "bin", "picolet-pico-w.uf2"), "the firmware of the emulated Pico W")
+
+var picoImage = sync.OnceValues(func() ([]byte, error) { return os.ReadFile(*imageFile) })
 
 // long has the tests run that keep processors busy for minutes: "make test-board".
 var long = flag.Bool("long", false, "run the long tests of the emulated Pico W, too")

@@ -381,6 +381,7 @@ const (
 type Stats struct {
 	Now             time.Duration `json:"-"`      // emulated
 	Cycles          float64       `json:"cycles"` // that the processor has run
+	ClockHertz      float64       `json:"clockHertz"`
 	FlashOperations int           `json:"flashOperations"`
 	Wifi            WifiStats     `json:"wifi"`
 	// Violations are rules of the Wi-Fi chip's bus that the driver broke, the first

@@ -19,6 +19,7 @@ import (
 	"github.com/picolet/picolet/emulator"
 	"github.com/picolet/picolet/emulator/emulatortest"
 	"github.com/picolet/picolet/emulator/segment"
+	"github.com/picolet/picolet/firmware/toolchain/tinygo"
 	"github.com/picolet/picolet/provision"
 	"github.com/picolet/picolet/settings"
 	"github.com/picolet/picolet/uf2"
@@ -60,26 +61,29 @@ func picoWImage(t *testing.T) []byte {
 			picoW.elf, picoW.err = os.ReadFile(built)
 			return
 		}
-		dir, err := os.MkdirTemp("", "pico-w")
-		if err != nil {
-			picoW.err = err
-			return
-		}
-		defer os.RemoveAll(dir)
-		path := filepath.Join(dir, "pico-w.elf")
-		// Not the first test's context: the image is everybody's.
-		said, err := c.Command(context.Background(), "build", "-target=pico-w/pico-w.json", "-o="+path, "./pico-w").CombinedOutput()
-		if err != nil {
-			t.Logf("%s", said)
-			picoW.err = err
-			return
-		}
-		picoW.elf, picoW.err = os.ReadFile(path)
+		picoW.elf, picoW.err = buildPicoW(t, c)
 	})
 	if picoW.err != nil {
 		t.Fatal(picoW.err)
 	}
 	return picoW.elf
+}
+
+// buildPicoW compiles the firmware.
+func buildPicoW(t *testing.T, c tinygo.Compiler) ([]byte, error) {
+	dir, err := os.MkdirTemp("", "pico-w")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "pico-w.elf")
+	// Not the first test's context: the image is everybody's.
+	said, err := c.Command(context.Background(), "build", "-interp-timeout=10m", "-target=pico-w/pico-w.json", "-o="+path, "./pico-w").CombinedOutput()
+	if err != nil {
+		t.Logf("%s", said)
+		return nil, err
+	}
+	return os.ReadFile(path)
 }
 
 // provisioned are the settings of a board as a UF2.

@@ -47,6 +47,7 @@ export const commands = {
   touchedSram: ({ board }, { from, to }) => board.touchedSram(from, to),
   stats: ({ board, downlink }) => ({
     cycles: board.cycles,
+    clockHertz: board.mcu.clkSys,
     flashOperations: board.flash.operations,
     wifi: { ...board.wifi.stats, framesDropped: board.wifi.stats.framesDropped + downlink.dropped },
     violations: board.wifi.violations,

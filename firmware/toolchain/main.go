@@ -16,6 +16,8 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -52,7 +54,25 @@ func run(ctx context.Context, args []string) error {
 		fmt.Println(compiler.Path)
 		return nil
 	}
+	if clock, ok := strings.CutPrefix(args[0], "-clock="); ok {
+		args = args[1:]
+		if compiler, err = withClock(ctx, compiler, clock); err != nil {
+			return err
+		}
+	}
 	cmd := compiler.Command(ctx, args...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	return cmd.Run()
+}
+
+// withClock takes the clock of the boards in MHz, as TinyGo has no flag for it.
+func withClock(ctx context.Context, c tinygo.Compiler, clock string) (tinygo.Compiler, error) {
+	megahertz, err := strconv.Atoi(clock)
+	if err != nil {
+		return c, fmt.Errorf("-clock=%s: give a number of MHz", clock)
+	}
+	if c, err = c.WithClock(ctx, megahertz); err != nil {
+		return c, errors.New(err.Error())
+	}
+	return c, nil
 }

@@ -42,6 +42,8 @@ type Compiler struct {
 	Version string
 	// Library is the GOROOT with the standard library that it compiles.
 	Library string
+	// Root is the TINYGOROOT. Optional [the compiler's own].
+	Root string
 }
 
 // Options say where to look for a compiler and how to build one.
@@ -91,6 +93,9 @@ func Get(ctx context.Context, o Options) (Compiler, error) {
 func (c Compiler) Command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, c.Path, args...)
 	cmd.Env = append(os.Environ(), "GOROOT="+c.Library)
+	if c.Root != "" {
+		cmd.Env = append(cmd.Env, "TINYGOROOT="+c.Root)
+	}
 	return cmd
 }
 
