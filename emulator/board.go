@@ -71,6 +71,16 @@ var (
 	defaultMAC      = [6]byte{0x02, 0xca, 0xfe, 0, 0, 2}
 )
 
+// Security is how a Wi-Fi network with a passphrase lets boards in.
+type Security string
+
+// Ways in: by WPA2, by either, by WPA3 alone.
+const (
+	WPA2     Security = "wpa2"
+	WPA2WPA3 Security = "wpa2-wpa3"
+	WPA3     Security = "wpa3"
+)
+
 // Config describes a board.
 type Config struct {
 	// Images are UF2, ELF or raw images, written to flash one after another as if
@@ -78,8 +88,10 @@ type Config struct {
 	Images [][]byte
 	// SSID is the name of the only Wi-Fi network in reach. Optional ["picolet"].
 	SSID string
-	// Passphrase is its WPA2 passphrase. Optional ["emulated network"].
+	// Passphrase is its passphrase. Optional ["emulated network"].
 	Passphrase string
+	// Security is how it lets boards in. Optional [WPA2].
+	Security Security
 	// OpenNetwork takes the passphrase away. Optional [false].
 	OpenNetwork bool
 	// Segment is what the access point is joined to. Optional [nothing].
@@ -109,6 +121,7 @@ type Config struct {
 func (c Config) withDefaults() Config {
 	setDefault(&c.SSID, defaultSSID)
 	setDefault(&c.Passphrase, defaultPassphrase)
+	setDefault(&c.Security, WPA2)
 	if c.OpenNetwork {
 		c.Passphrase = ""
 	}
@@ -188,7 +201,7 @@ func Boot(ctx context.Context, c Config) (*Board, error) {
 func (b *Board) boot(ctx context.Context) error {
 	c := b.config
 	create := command{"name": "create", "config": map[string]any{
-		"ssid": []byte(c.SSID), "passphrase": c.Passphrase, "link": c.Link, "pace": c.Pace, "seed": c.Seed,
+		"ssid": []byte(c.SSID), "passphrase": c.Passphrase, "security": c.Security, "link": c.Link, "pace": c.Pace, "seed": c.Seed,
 		"uniqueId": numbers(c.UniqueID[:]), "mac": numbers(c.MAC[:]), "network": c.Segment != nil,
 	}}
 	if err := b.ask(ctx, create, nil); err != nil {

@@ -231,7 +231,11 @@ func (t *table) whole(s settings.Settings) {
 	if len(t.problems) > before {
 		return
 	}
-	if _, err := UF2(s); err != nil {
+	switch _, err := UF2(s); err {
+	case nil:
+	case settings.ErrWPA3:
+		missing("wpa3", &invalid{err})
+	default:
 		missing("", &invalid{err})
 	}
 }

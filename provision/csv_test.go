@@ -44,7 +44,7 @@ func TestEveryFieldIsAColumn(t *testing.T) {
 	t.Parallel()
 	hex := strings.Repeat("0f", 32)
 	values := map[string]string{
-		"node-name": "pico-1", "ssid": "home", "passphrase": "secret passphrase", "country": "DE", "gateway": "a:1",
+		"node-name": "pico-1", "ssid": "home", "passphrase": "secret passphrase", "wpa3": "true", "country": "DE", "gateway": "a:1",
 		"labels": "a=b", "configmap": "a/b", "no-taint": "true", "node-status-update-frequency": "11s",
 		"node-status-report-frequency": "12s", "lease-duration": "13s", "server-token": "s", "token": "t",
 		"join-token": "j", "gateway-key": hex, "board-key": hex,
@@ -106,6 +106,7 @@ func TestCSVProblems(t *testing.T) {
 		"wrong duration":        {"node-name,lease-duration\na,secret\n", []string{"2:3: lease-duration: must be a duration"}},
 		"short duration":        {"node-name,lease-duration\na,1s\n", []string{"2:3: lease-duration: must be 4s to 1h"}},
 		"zero duration":         {"node-name,node-status-update-frequency\na,0s\n", []string{"2:3: node-status-update-frequency: must be a duration"}},
+		"WPA3 by key":           {"node-name,ssid,passphrase,wpa3,gateway\na,b," + strings.Repeat("0f", 32) + ",true,c\n", []string{"2: wpa3: needs a passphrase of 8 to 63 characters"}},
 		"wrong taint":           {"node-name,no-taint\na,secret\n", []string{"2:3: no-taint: must be true or false"}},
 		"wrong labels":          {"node-name,labels\na,secret\n", []string{"2:3: labels: must be KEY=VALUE"}},
 		"wrong ConfigMaps":      {"node-name,configmap\na,secret\n", []string{"2:3: configmap: must be NAMESPACE/NAME"}},

@@ -33,16 +33,17 @@ func Fields() []Field {
 	return []Field{
 		{Name: "node-name", Usage: "`NAME` of the node, as pico-1",
 			set: func(s *settings.Settings, v string) error { s.NodeName = v; return nil }},
-		{Name: "ssid", blanks: true, Usage: "`NAME` of the Wi-Fi network",
+		{Name: "ssid", blanks: true, Usage: "`NAME` of the Wi-Fi network, which may be hidden",
 			set: func(s *settings.Settings, v string) error { s.SSID = v; return nil }},
-		{Name: "passphrase", Secret: true, blanks: true, Usage: "the passphrase of the Wi-Fi network, or its key as 64 hex digits",
+		{Name: "passphrase", Secret: true, blanks: true, Usage: "the passphrase of the Wi-Fi network or, of WPA2, its key as 64 hex digits",
 			set: func(s *settings.Settings, v string) error { s.Passphrase = v; return nil }},
+		{Name: "wpa3", Bool: true, Usage: "the network takes WPA3 alone; without it, WPA2 and WPA2/WPA3 networks are joined by WPA2", set: boolean(func(s *settings.Settings) *bool { return &s.WPA3 })},
 		{Name: "country", Usage: "`CODE` of the country, as DE, for its Wi-Fi channels (default: those allowed worldwide)",
 			set: func(s *settings.Settings, v string) error { s.Country = v; return nil }},
 		{Name: "gateway", Usage: "`HOST[:PORT]` of a picolet gateway; a name or an IPv4 address", set: setGateway},
 		{Name: "labels", Usage: "more labels of the node, as `KEY=VALUE,…`; up to 8; a gateway leaves them out: there the Device's labels count", set: setLabels},
 		{Name: "configmap", Usage: "ConfigMaps that configure the node, as `NAMESPACE/NAME,…`; up to 4 (default: default/pico-config)", set: setConfigMaps},
-		{Name: "no-taint", Bool: true, Usage: "register without the taint that keeps pods away; a gateway puts it in all the same, unless the Device has noTaint", set: setNoTaint},
+		{Name: "no-taint", Bool: true, Usage: "register without the taint that keeps pods away; a gateway puts it in all the same, unless the Device has noTaint", set: boolean(func(s *settings.Settings) *bool { return &s.NoTaint })},
 		{Name: "node-status-update-frequency", Usage: "`DURATION` after which status is computed again, at least 10s (default: 10s)", rule: ErrFrequency,
 			set: duration(func(s *settings.Settings) *time.Duration { return &s.NodeStatusUpdateFrequency })},
 		{Name: "node-status-report-frequency", Usage: "`DURATION` after which an unchanged status is sent, at least 10s (default: 5m)", rule: ErrFrequency,
@@ -64,7 +65,7 @@ func Fields() []Field {
 
 // Set sets the field, if value is one that a board can take.
 func (f Field) Set(s *settings.Settings, value string) error {
-	probe := settings.Settings{NodeName: "a", SSID: "a", Gateway: "a:1", Provisioned: 1}
+	probe := settings.Settings{NodeName: "a", SSID: "a", Passphrase: "passphrase", Gateway: "a:1", Provisioned: 1}
 	if err := f.set(&probe, value); err != nil {
 		return err
 	}
@@ -126,13 +127,15 @@ func setConfigMaps(s *settings.Settings, value string) error {
 	return nil
 }
 
-func setNoTaint(s *settings.Settings, value string) error {
-	b, err := strconv.ParseBool(value)
-	if err != nil {
-		return ErrBool
+func boolean(of func(*settings.Settings) *bool) func(*settings.Settings, string) error {
+	return func(s *settings.Settings, value string) error {
+		b, err := strconv.ParseBool(value)
+		if err != nil {
+			return ErrBool
+		}
+		*of(s) = b
+		return nil
 	}
-	s.NoTaint = b
-	return nil
 }
 
 func duration(of func(*settings.Settings) *time.Duration) func(*settings.Settings, string) error {

@@ -18,6 +18,7 @@ type Summary struct {
 	SSID                      string            `json:"ssid"`
 	SSIDHex                   string            `json:"ssidHex,omitempty"` // where it is not UTF-8, as names may be
 	PassphraseSet             bool              `json:"passphraseSet"`
+	WPA3                      bool              `json:"wpa3,omitempty"`
 	Country                   string            `json:"country,omitempty"`
 	Gateway                   string            `json:"gateway"`
 	GatewayKey                string            `json:"gatewayKey,omitempty"` // hex
@@ -37,7 +38,7 @@ type Summary struct {
 // Summarize returns the summary of settings.
 func Summarize(s settings.Settings) Summary {
 	v := Summary{
-		NodeName: s.NodeName, SSID: s.SSID, PassphraseSet: s.Passphrase != "", Country: s.Country, Gateway: s.Gateway,
+		NodeName: s.NodeName, SSID: s.SSID, PassphraseSet: s.Passphrase != "", WPA3: s.WPA3, Country: s.Country, Gateway: s.Gateway,
 		BoardKeySet:  s.BoardKey != [settings.KeySize]byte{},
 		JoinTokenSet: s.JoinToken != "", TokenSet: s.Token != "", ServerTokenSet: s.ServerToken != "",
 		NoTaint:                   s.NoTaint,

@@ -59,6 +59,7 @@ const (
 	tagReport      = 15 // 8 bytes
 	tagLease       = 16 // 8 bytes
 	tagProvisioned = 17 // 8 bytes: Unix seconds, little-endian
+	tagWPA3        = 19 // no value
 
 	optional   = 0x80
 	tagNextKey = 0x80 // 32 bytes; firmware that does not know it goes on by GatewayKey
@@ -104,6 +105,9 @@ func (s *Settings) Append(b []byte) ([]byte, error) {
 	}
 	if s.NoTaint {
 		b = appendHead(b, tagNoTaint, 0)
+	}
+	if s.WPA3 {
+		b = appendHead(b, tagWPA3, 0)
 	}
 	for i, n := range s.numbers() {
 		if *n != 0 {
@@ -163,7 +167,7 @@ func (s *Settings) set(tag byte, value string, seen *uint32) error {
 	if tag > tagNextKey {
 		return nil
 	}
-	if tag == 0 || tag > tagProvisioned && tag < optional {
+	if tag == 0 || tag > tagProvisioned && tag != tagWPA3 && tag < optional {
 		return ErrUnknownField
 	}
 	repeats := tag == tagLabel || tag == tagConfigMap
@@ -185,7 +189,9 @@ func (s *Settings) set(tag byte, value string, seen *uint32) error {
 		return s.addConfigMap(value)
 	case tag == tagNoTaint && value == "":
 		s.NoTaint = true
-	case tag >= tagUpdate && tag < optional && len(value) == 8:
+	case tag == tagWPA3 && value == "":
+		s.WPA3 = true
+	case tag >= tagUpdate && tag <= tagProvisioned && len(value) == 8:
 		*s.numbers()[tag-tagUpdate] = int64(binary.LittleEndian.Uint64([]byte(value)))
 	default:
 		return ErrDamaged

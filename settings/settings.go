@@ -29,6 +29,7 @@ type Settings struct {
 	NodeName   string // Required: a DNS-1123 subdomain, at most 63 bytes
 	SSID       string // Required: name of the Wi-Fi network, 1 to 32 bytes
 	Passphrase string // Optional [an open network]: 8 to 63 printable ASCII characters, or the key as 64 hex digits
+	WPA3       bool   // Optional [false, WPA2]: join by SAE, which a network that takes WPA3 alone wants; needs a passphrase
 	Country    string // Optional [worldwide]: ISO 3166-1 alpha-2 code, which decides on Wi-Fi channels
 	Gateway    string // Required: host:port, with a DNS name of at most MaxGatewayName bytes or the IPv4 address of one host
 
@@ -56,9 +57,11 @@ type Settings struct {
 var (
 	ErrSSID       = errors.New("settings: SSID: must be 1 to 32 bytes, the name of the Wi-Fi network")
 	ErrPassphrase = errors.New("settings: Passphrase: must be 8 to 63 printable ASCII characters, or 64 hex digits; empty for an open network")
-	ErrCountry    = errors.New("settings: Country: must be two capital letters as in ISO 3166-1, as DE; empty for worldwide")
-	ErrGateway    = errors.New("settings: Gateway: must be host:port with a DNS name of up to 100 bytes or the IPv4 address of one host, for example 192.168.1.10:6080")
-	ErrJoinToken  = errors.New("settings: JoinToken: must be visible ASCII, at most 128 bytes")
+	// ErrWPA3: SAE proves a passphrase, not a key that was made of it (IEEE 802.11-2020, 12.4).
+	ErrWPA3      = errors.New("settings: WPA3: needs a passphrase of 8 to 63 characters, not a key of 64 hex digits")
+	ErrCountry   = errors.New("settings: Country: must be two capital letters as in ISO 3166-1, as DE; empty for worldwide")
+	ErrGateway   = errors.New("settings: Gateway: must be host:port with a DNS name of up to 100 bytes or the IPv4 address of one host, for example 192.168.1.10:6080")
+	ErrJoinToken = errors.New("settings: JoinToken: must be visible ASCII, at most 128 bytes")
 	// ErrServerToken: the kubelet port takes no other.
 	ErrServerToken = errors.New("settings: ServerToken: must be visible ASCII, at most 256 bytes")
 	ErrTime        = errors.New("settings: Provisioned: must be a time after 1970")
@@ -72,6 +75,8 @@ func (s *Settings) Validate() error {
 		return ErrSSID
 	case !isPassphrase(s.Passphrase):
 		return ErrPassphrase
+	case s.WPA3 && (s.Passphrase == "" || len(s.Passphrase) == 2*KeySize):
+		return ErrWPA3
 	case s.Country != "" && !isCountry(s.Country):
 		return ErrCountry
 	case !gatewayOK:

@@ -21,7 +21,7 @@ func least() settings.Settings {
 // whole has every field set. Its secrets contain "secret".
 func whole() settings.Settings {
 	return settings.Settings{
-		NodeName: "pico-1.lab", SSID: "café ☕", Passphrase: "secret passphrase", Country: "DE",
+		NodeName: "pico-1.lab", SSID: "café ☕", Passphrase: "secret passphrase", WPA3: true, Country: "DE",
 		Gateway: "gateway.lab:6080", Token: "secret-token", ServerToken: "secret-server-token",
 		BoardKey:   [32]byte([]byte("secret-board-key-of-32-bytes....")),
 		GatewayKey: [32]byte([]byte("a public key of 32 bytes ......!")),
@@ -61,6 +61,8 @@ func TestValidate(t *testing.T) {
 		"long join token":       {func(s *settings.Settings) { s.JoinToken = strings.Repeat("a", 256) }, settings.ErrJoinToken},
 		"long server token":     {func(s *settings.Settings) { s.ServerToken = strings.Repeat("a", 257) }, settings.ErrServerToken},
 		"blank in server token": {func(s *settings.Settings) { s.ServerToken = "a b" }, settings.ErrServerToken},
+		"WPA3, open":            {func(s *settings.Settings) { s.WPA3 = true }, settings.ErrWPA3},
+		"WPA3 by key":           {func(s *settings.Settings) { s.WPA3, s.Passphrase = true, strings.Repeat("0", 64) }, settings.ErrWPA3},
 		"country in words":      {func(s *settings.Settings) { s.Country = "Germany" }, settings.ErrCountry},
 		"small country":         {func(s *settings.Settings) { s.Country = "de" }, settings.ErrCountry},
 		"wrong label":           {func(s *settings.Settings) { s.Labels = []kubelet.Label{{Key: "a b"}} }, kubelet.ErrLabels},

@@ -25,6 +25,9 @@ func (s Settings) MarshalText() ([]byte, error) {
 	b := appendLine(nil, "Node name", s.NodeName)
 	b = appendLine(b, "Wi-Fi network", printable(s.SSID))
 	b = appendLine(b, "Wi-Fi passphrase", orElse(s.Passphrase != "", "set", "none, an open network"))
+	if s.WPA3 {
+		b = appendLine(b, "Wi-Fi security", "WPA3 alone")
+	}
 	b = appendLine(b, "Wi-Fi country", orElse(s.Country != "", s.Country, "worldwide"))
 	b = appendLine(b, "Gateway", s.Gateway)
 	b = appendLine(b, "Gateway key", keyText(s.GatewayKey))

@@ -177,6 +177,9 @@ export class Control {
       case 'bsscfg:sup_wpa':
         this.#station.supplicant = uint32(value, 4) === 1;
         return {};
+      case 'sae_password':
+        this.#station.saePassword = text(value.subarray(2, 2 + (value[0] | (value[1] << 8))));
+        return {};
       case 'wpa_auth':
         this.#station.wpaAuth = uint32(value, 0);
         return {};

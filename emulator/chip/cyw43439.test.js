@@ -80,6 +80,35 @@ test('an open network is joined without keys', () => {
   assert.equal(chip.joined, true);
 });
 
+for (const [security, sae, outcome] of /** @type {[any, boolean, string][]} */ ([
+  ['wpa2', false, '46/6/0/0'],
+  ['wpa2', true, '0/3/0/0'],
+  ['wpa2-wpa3', false, '46/6/0/0'],
+  ['wpa2-wpa3', true, '46/6/0/0'],
+  ['wpa3', false, '0/3/0/0'],
+  ['wpa3', true, '46/6/0/0'],
+])) {
+  test(`a ${security} network is asked for ${sae ? 'SAE' : 'a pre-shared key'}: ${outcome}`, () => {
+    const { chip, host } = bootedChip();
+    chip.accessPoint.security = security;
+    assert.equal(host.joinNetwork({ ...NETWORK, sae }).at(-1), outcome);
+    assert.equal(chip.joined, outcome === '46/6/0/0');
+  });
+}
+
+test('a wrong passphrase is refused by SAE before the station associates', () => {
+  const { chip, host } = bootedChip();
+  chip.accessPoint.security = 'wpa3';
+  assert.deepEqual(host.joinNetwork({ ...NETWORK, passphrase: 'wrong horse', sae: true }), ['3/1/16/0', '0/1/0/0']);
+});
+
+test('a key of 64 hex digits is as good as its passphrase (IEEE 802.11-2020, J.4.2, test vector 1)', () => {
+  const { chip, host } = bootedChip();
+  Object.assign(chip.accessPoint, { ssid: 'IEEE', passphrase: 'password' });
+  const key = 'f42c6fc52df0ebef9ebb4b90b38a5f902e83fe1b135a70e23aed762e9710a12e';
+  assert.equal(host.joinNetwork({ ssid: 'IEEE', passphrase: key }).at(-1), '46/6/0/0');
+});
+
 test('when the network goes away the link goes down, and frames are lost until the host joins again', () => {
   const parts = joinedChip();
   const { chip, host } = parts;

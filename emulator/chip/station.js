@@ -3,13 +3,15 @@
 
 /**
  * The station side of the chip: what the host has configured, whether it is joined, and the events that tell.
- * It joins WPA2-PSK and open networks; it does not scan, roam, or come back by itself.
+ * It joins networks by WPA2-PSK and by WPA3-SAE, and open ones; it does not scan, roam, or come back by itself. SAE is
+ * a comparison of passphrases here, without its frames.
  *
  * Sources: cyw43_cb_process_async_event in cyw43_ctrl.c of georgerobotics/cyw43-driver and rxEvent in ioctl.go
  * of soypat/cyw43439, which say what each event means to the host.
  * @module
  */
-import { DEAUTH_REASON_AUTH_EXPIRED, EventStatus, EventType, Link, PskSup, WPA2_AUTH_PSK } from './wlc.js';
+import * as wlc from './wlc.js';
+import { EventStatus, EventType, Link, PskSup } from './wlc.js';
 
 /** @typedef {import('./sdpcm.js').Event} Event */
 
@@ -20,6 +22,8 @@ export class Station {
   wpaAuth = 0;
   /** Set by WLC_SET_WSEC_PMK. */
   passphrase = '';
+  /** Set by sae_password. */
+  saePassword = '';
   /** Name of the network while joined. */
   ssid = '';
   joined = false;
@@ -46,8 +50,10 @@ export class Station {
       this.#emit({ type: EventType.SET_SSID, status: EventStatus.NO_NETWORKS });
       return;
     }
+    const proof = this.#proof;
+    if (proof === 'sae' && !this.#proveBySae()) return;
     this.#associate();
-    if (this.#accessPoint.secure && !this.#exchangeKeys()) return;
+    if (proof && !this.#exchangeKeys(proof)) return;
     this.ssid = ssid;
     this.joined = true;
   }
@@ -69,12 +75,25 @@ export class Station {
 
   /** A network of that name is in reach, and is as open or protected as the host wants it. */
   #finds(/** @type {string} */ ssid) {
-    const { away, ssid: name, secure } = this.#accessPoint;
-    return !away && ssid === name && secure === this.#wantsWpa2;
+    const { away, ssid: name, proofs } = this.#accessPoint;
+    const proof = this.#proof;
+    return !away && ssid === name && (proof ? proofs.includes(proof) : proofs.length === 0);
   }
 
-  get #wantsWpa2() {
-    return this.supplicant && (this.wpaAuth & WPA2_AUTH_PSK) !== 0;
+  /** How the host wants the passphrase to be proven; nothing for an open network. */
+  get #proof() {
+    if (!this.supplicant) return undefined;
+    if (this.wpaAuth & wlc.WPA3_AUTH_SAE_PSK) return 'sae';
+    return this.wpaAuth & wlc.WPA2_AUTH_PSK ? 'psk' : undefined;
+  }
+
+  /** @returns {boolean} The access point has taken the proof, before it lets the station associate. */
+  #proveBySae() {
+    if (this.saePassword === this.#accessPoint.passphrase) return true;
+    const status = EventStatus.FAIL;
+    this.#emit({ type: EventType.AUTH, status, reason: wlc.AUTH_REASON_SAE });
+    this.#emit({ type: EventType.SET_SSID, status });
+    return false;
   }
 
   #associate() {
@@ -86,14 +105,14 @@ export class Station {
   }
 
   /** @returns {boolean} The passphrase was right. A wrong one ends in the access point's deauthentication. */
-  #exchangeKeys() {
-    if (this.passphrase === this.#accessPoint.passphrase) {
+  #exchangeKeys(/** @type {'psk' | 'sae'} */ proof) {
+    if (proof === 'sae' || this.#accessPoint.takesKey(this.passphrase)) {
       this.#emit({ type: EventType.PSK_SUP, status: PskSup.KEYED });
       return true;
     }
     const { KEY_EXCHANGE_WAIT_M3: status, REASON_WRONG_KEY: reason } = PskSup;
     this.#emit({ type: EventType.PSK_SUP, status, reason });
-    this.#emit({ type: EventType.DEAUTH_IND, status: EventStatus.SUCCESS, reason: DEAUTH_REASON_AUTH_EXPIRED });
+    this.#emit({ type: EventType.DEAUTH_IND, status: EventStatus.SUCCESS, reason: wlc.DEAUTH_REASON_AUTH_EXPIRED });
     return false;
   }
 

@@ -35,7 +35,7 @@ export const EventType = Object.freeze({
 });
 
 /** Status of most events. */
-export const EventStatus = Object.freeze({ SUCCESS: 0, NO_NETWORKS: 3 });
+export const EventStatus = Object.freeze({ SUCCESS: 0, FAIL: 1, NO_NETWORKS: 3 });
 
 /** Status and reason of PSK_SUP, which has numbers of its own. */
 export const PskSup = Object.freeze({ KEYED: 6, KEY_EXCHANGE_WAIT_M3: 8, REASON_WRONG_KEY: 14 });
@@ -49,5 +49,9 @@ export const Link = Object.freeze({ FLAG_UP: 1, REASON_OUT_OF_RANGE: 1, REASON_H
 /** Status of a control answer. */
 export const Bcme = Object.freeze({ OK: 0, BAD_ARGUMENT: -2, NOT_ASSOCIATED: -17, UNSUPPORTED: -23 });
 
-/** Bit of WLC_SET_WPA_AUTH. */
+/** Bits of WLC_SET_WPA_AUTH. */
 export const WPA2_AUTH_PSK = 0x80;
+export const WPA3_AUTH_SAE_PSK = 0x40000;
+
+/** Reason of AUTH when the access point does not take a proof by SAE (runner.rs of embassy-rs/embassy, cyw43). */
+export const AUTH_REASON_SAE = 16;

@@ -53,9 +53,9 @@ export class Session {
   }
 
   /** @param {BoardConfig} config */
-  create({ ssid, passphrase, link, pace, seed, uniqueId, mac, network }) {
+  create({ ssid, passphrase, security, link, pace, seed, uniqueId, mac, network }) {
     if (this.board) throw new Error('there is a board already');
-    this.accessPoint = new AccessPoint({ ssid: Buffer.from(ssid, 'base64').toString('latin1'), passphrase });
+    this.accessPoint = new AccessPoint({ ssid: Buffer.from(ssid, 'base64').toString('latin1'), passphrase, security });
     const wifi = { accessPoint: this.accessPoint, mac: Uint8Array.from(mac) };
     const board = new PicoW({ wifi, wifiLink: link, pace, seed, uniqueId: Uint8Array.from(uniqueId) });
     board.console.onByte = (byte) => this.#console.push(byte);

@@ -160,11 +160,12 @@ export class HostDriver {
     return this.ask(Wlc.GET_VAR, join(bytesOf(`${name}\0`), new Uint8Array(size))).data.slice(0, size);
   }
 
-  /** @param {{ssid: string, passphrase: string}} network An empty passphrase: an open one. */
-  joinNetwork({ ssid, passphrase }) {
+  /** @param {{ssid: string, passphrase: string, sae?: boolean}} network An empty passphrase: an open one. */
+  joinNetwork({ ssid, passphrase, sae = false }) {
     const secure = passphrase !== '';
     this.setVariable('bsscfg:sup_wpa', le32(0, secure ? 1 : 0));
-    this.request(Wlc.SET_WPA_AUTH, le32(secure ? 0x80 : 0));
+    this.request(Wlc.SET_WPA_AUTH, le32(sae ? 0x40000 : secure ? 0x80 : 0));
+    if (sae) this.setVariable('sae_password', join(Uint8Array.of(passphrase.length, 0), bytesOf(passphrase)));
     const key = new Uint8Array(68);
     key.set([passphrase.length, 0, 1, 0]);
     key.set(bytesOf(passphrase), 4);

@@ -126,7 +126,7 @@ func run(s settings.Settings, reset rp2040.Reset) error {
 	uplink.settings, uplink.seed = s, word(entropy, 2)
 	uplink.chip = wifi.New(wifi.Config{
 		Pins: pins, Clock: clock, Log: pico.Record, Seed: word(entropy, 1),
-		SSID: s.SSID, Passphrase: s.Passphrase, Country: s.Country,
+		SSID: s.SSID, Passphrase: s.Passphrase, WPA3: s.WPA3, Country: s.Country,
 		Receive: receive, Multicast: multicast,
 	})
 	l := loop{lookAt: firstLook, console: rp2040.Console{Ring: pico.Log()}}

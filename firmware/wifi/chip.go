@@ -44,6 +44,7 @@ type Config struct {
 	Pins       Pins
 	SSID       string               // Optional [join nothing: the chip runs for its LED alone]: the network's name, 1-32 bytes
 	Passphrase string               // Optional [an open network]
+	WPA3       bool                 // Optional [false, WPA2]: the network takes WPA3 alone
 	Country    string               // Optional [worldwide]: two letters
 	Clock      func() time.Duration // Required: time since boot
 	Receive    func(frame []byte)   // Required: takes an Ethernet frame, during the call only
@@ -140,7 +141,7 @@ func (c *Chip) configure() (err error) {
 // askToJoin asks the chip to join. The outcome comes by events.
 func (c *Chip) askToJoin() {
 	c.bus.join = preparing
-	err := c.driver.Join(c.config.SSID, cyw43439.JoinOptions{Passphrase: c.config.Passphrase})
+	err := c.driver.Join(c.config.SSID, cyw43439.JoinOptions{Passphrase: c.config.Passphrase, Auth: c.auth()})
 	c.bus.join = notAsking
 	if err == errAsked {
 		err = nil
@@ -151,6 +152,18 @@ func (c *Chip) askToJoin() {
 	c.probeAt = c.config.Clock() + probeRetry
 	c.asked(c.config.Clock(), err)
 	c.checkLink(err)
+}
+
+// auth is how to prove the passphrase. The driver's JoinAuthWPA2WPA3 lets the chip know
+// SAE alone, so that a network that takes both is joined by WPA2.
+func (c *Chip) auth() cyw43439.JoinAuth {
+	switch {
+	case c.config.WPA3:
+		return cyw43439.JoinAuthWPA3
+	case c.config.Passphrase != "":
+		return cyw43439.JoinAuthWPA2
+	}
+	return cyw43439.JoinAuthOpen
 }
 
 // checkLink learns from the driver that the network has been joined. That it was lost it
@@ -279,6 +292,8 @@ func (c *Chip) tellChanges() {
 		c.log(logring.Warn, "Wi-Fi network is silent, joining again").End()
 	case lost:
 		c.log(logring.Warn, "Wi-Fi lost").End()
+	case c.auth() == cyw43439.JoinAuthWPA2:
+		c.log(logring.Warn, "Wi-Fi network cannot be found; if it takes WPA3 alone, provision the board again with --wpa3").End()
 	default:
 		c.log(logring.Warn, "Wi-Fi network cannot be found").End()
 	}

@@ -24,6 +24,8 @@ const (
 	statusKeyed        = 6  // of EvPSK_SUP: keys have been exchanged
 	reasonTimeout      = 15 // of EvPSK_SUP: the access point fell silent, as it does at the edge of its reach
 	flagLinkUp         = 1  // of EvLINK
+	statusFailed       = 1  // of EvAUTH
+	reasonSAE          = 16 // of EvAUTH: the access point did not take the proof; runner.rs of embassy-rs/embassy, cyw43
 	reasonNoLongerAuth = 2  // of EvDEAUTH_IND, IEEE 802.11-2020 table 9-49
 	reasonKeyTimeout   = 15 // of EvDEAUTH_IND: the 4-way handshake timed out
 )
@@ -50,6 +52,10 @@ func (e Event) whileJoining() meaning {
 			return notFound
 		}
 		return notJoined
+	case whd.EvAUTH:
+		if e.Status == statusFailed && e.Reason == reasonSAE {
+			return refused
+		}
 	case whd.EvPSK_SUP:
 		switch {
 		case e.Status == statusKeyed:
