@@ -16,8 +16,8 @@ import (
 	"github.com/picolet/picolet/settings"
 )
 
-// TestPicoWJoinsBySecurity: by WPA2 a board joins networks that take WPA2, with
-// others or alone, and by WPA3 those that take WPA3; it says where that is the reason.
+// TestPicoWJoinsBySecurity: by WPA2 a board joins networks that accept WPA2, and by
+// WPA3 those that accept WPA3; the log says what to do where neither is the case.
 func TestPicoWJoinsBySecurity(t *testing.T) {
 	t.Parallel()
 	key, err := pbkdf2.Key(sha1.New, passphrase, []byte(ssid), 4096, 32) // IEEE 802.11-2020, J.4

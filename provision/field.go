@@ -37,7 +37,7 @@ func Fields() []Field {
 			set: func(s *settings.Settings, v string) error { s.SSID = v; return nil }},
 		{Name: "passphrase", Secret: true, blanks: true, Usage: "the passphrase of the Wi-Fi network or, of WPA2, its key as 64 hex digits",
 			set: func(s *settings.Settings, v string) error { s.Passphrase = v; return nil }},
-		{Name: "wpa3", Bool: true, Usage: "the network takes WPA3 alone; without it, WPA2 and WPA2/WPA3 networks are joined by WPA2", set: boolean(func(s *settings.Settings) *bool { return &s.WPA3 })},
+		{Name: "wpa3", Bool: true, Usage: "the network accepts WPA3 only (default: WPA2, which WPA2/WPA3 networks accept, too)", set: boolean(func(s *settings.Settings) *bool { return &s.WPA3 })},
 		{Name: "country", Usage: "`CODE` of the country, as DE, for its Wi-Fi channels (default: those allowed worldwide)",
 			set: func(s *settings.Settings, v string) error { s.Country = v; return nil }},
 		{Name: "gateway", Usage: "`HOST[:PORT]` of a picolet gateway; a name or an IPv4 address", set: setGateway},

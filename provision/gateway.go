@@ -18,12 +18,12 @@ const (
 	PlainPort = 6080 // plain HTTP of boards, as the firmware that picolet follows expects
 )
 
-// Errors of a gateway that looks right and that no board can reach.
+// Errors of a gateway that is well-formed and that no board can reach.
 var (
-	ErrLoopback = errors.New("is this machine as it sees itself: give the address by which boards reach it, for example 192.168.1.10, " +
+	ErrLoopback = errors.New("is a loopback address, at which no board reaches a gateway: give this machine's own, for example 192.168.1.10, " +
 		"and let the gateway listen there, for picolet up by --gateway-listen 0.0.0.0:6079")
-	ErrUnspecified = errors.New("is an address to listen at: give the one by which boards reach the gateway, for example 192.168.1.10")
-	ErrNotUnicast  = errors.New("is the address of no single machine: give that of the gateway, for example 192.168.1.10")
+	ErrUnspecified = errors.New("is an address to listen on: give the one at which boards reach the gateway, for example 192.168.1.10")
+	ErrNotUnicast  = errors.New("is not the address of a single host: give that of the gateway, for example 192.168.1.10")
 	ErrIPv6        = errors.New("is an IPv6 address, and boards speak IPv4: give an IPv4 address, or a name that has one")
 	ErrLongName    = errors.New("the name is longer than the 100 bytes that a board can look up: give a shorter one, or an IPv4 address")
 )

@@ -29,7 +29,7 @@ type Settings struct {
 	NodeName   string // Required: a DNS-1123 subdomain, at most 63 bytes
 	SSID       string // Required: name of the Wi-Fi network, 1 to 32 bytes
 	Passphrase string // Optional [an open network]: 8 to 63 printable ASCII characters, or the key as 64 hex digits
-	WPA3       bool   // Optional [false, WPA2]: join by SAE, which a network that takes WPA3 alone wants; needs a passphrase
+	WPA3       bool   // Optional [false, WPA2]: join by SAE, for a network that accepts WPA3 only; needs a passphrase
 	Country    string // Optional [worldwide]: ISO 3166-1 alpha-2 code, which decides on Wi-Fi channels
 	Gateway    string // Required: host:port, with a DNS name of at most MaxGatewayName bytes or the IPv4 address of one host
 

@@ -26,7 +26,7 @@ func (s Settings) MarshalText() ([]byte, error) {
 	b = appendLine(b, "Wi-Fi network", printable(s.SSID))
 	b = appendLine(b, "Wi-Fi passphrase", orElse(s.Passphrase != "", "set", "none, an open network"))
 	if s.WPA3 {
-		b = appendLine(b, "Wi-Fi security", "WPA3 alone")
+		b = appendLine(b, "Wi-Fi security", "WPA3 only")
 	}
 	b = appendLine(b, "Wi-Fi country", orElse(s.Country != "", s.Country, "worldwide"))
 	b = appendLine(b, "Gateway", s.Gateway)

@@ -33,7 +33,7 @@ Provisioned           2027-01-15T08:00:00Z
 	const wantWhole = `Node name             pico-1.lab
 Wi-Fi network         café ☕
 Wi-Fi passphrase      set
-Wi-Fi security        WPA3 alone
+Wi-Fi security        WPA3 only
 Wi-Fi country         DE
 Gateway               gateway.lab:6080
 Gateway key           61207075626c6963206b6579206f66203332206279746573202e2e2e2e2e2e21

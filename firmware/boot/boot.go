@@ -1,9 +1,8 @@
 // Copyright The picolet Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package boot decides how long a board that cannot work goes on trying. It
-// touches no hardware, and gives up nothing for good: only a board that nobody has
-// provisioned waits for somebody.
+// Package boot decides how long a board that cannot work retries before it signals
+// an error, and how long it signals before it restarts. It touches no hardware.
 package boot
 
 import "time"

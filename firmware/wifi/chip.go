@@ -44,7 +44,7 @@ type Config struct {
 	Pins       Pins
 	SSID       string               // Optional [join nothing: the chip runs for its LED alone]: the network's name, 1-32 bytes
 	Passphrase string               // Optional [an open network]
-	WPA3       bool                 // Optional [false, WPA2]: the network takes WPA3 alone
+	WPA3       bool                 // Optional [false, WPA2]: the network accepts WPA3 only
 	Country    string               // Optional [worldwide]: two letters
 	Clock      func() time.Duration // Required: time since boot
 	Receive    func(frame []byte)   // Required: takes an Ethernet frame, during the call only
@@ -154,8 +154,8 @@ func (c *Chip) askToJoin() {
 	c.checkLink(err)
 }
 
-// auth is how to prove the passphrase. The driver's JoinAuthWPA2WPA3 lets the chip know
-// SAE alone, so that a network that takes both is joined by WPA2.
+// auth is how to prove the passphrase. The driver's JoinAuthWPA2WPA3 enables SAE only
+// (Device.Join sets wpa_auth), so a network that accepts both is joined by WPA2.
 func (c *Chip) auth() cyw43439.JoinAuth {
 	switch {
 	case c.config.WPA3:
@@ -293,7 +293,7 @@ func (c *Chip) tellChanges() {
 	case lost:
 		c.log(logring.Warn, "Wi-Fi lost").End()
 	case c.auth() == cyw43439.JoinAuthWPA2:
-		c.log(logring.Warn, "Wi-Fi network cannot be found; if it takes WPA3 alone, provision the board again with --wpa3").End()
+		c.log(logring.Warn, "Wi-Fi network cannot be found; if it accepts WPA3 only, provision the board again with --wpa3").End()
 	default:
 		c.log(logring.Warn, "Wi-Fi network cannot be found").End()
 	}
