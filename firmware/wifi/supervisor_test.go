@@ -57,6 +57,8 @@ func TestJoining(t *testing.T) {
 		"no network of that name":           {[]Event{notInReach}, board.NetworkNoAccessPoint, join},
 		"wrong passphrase":                  {[]Event{linkUp, wrongKey, deauthorized}, board.NetworkWrongPassphrase, join},
 		"passphrase refused by deauth only": {[]Event{linkUp, deauthorized}, board.NetworkWrongPassphrase, join},
+		"passphrase refused by SAE":         {[]Event{{Type: whd.EvAUTH, Status: 1, Reason: 16}, {Type: whd.EvSET_SSID, Status: 1}}, board.NetworkWrongPassphrase, join},
+		"another authentication failure":    {[]Event{{Type: whd.EvAUTH, Status: 2}, {Type: whd.EvSET_SSID, Status: 1}}, board.NetworkNoAccessPoint, join},
 		"at the edge of its reach":          {[]Event{edgeOfReach}, board.NetworkNoAccessPoint, join},
 		"another failure":                   {[]Event{{Type: whd.EvSET_SSID, Status: 1}}, board.NetworkNoAccessPoint, join},
 		"disassociated by the access point": {[]Event{{Type: whd.EvDISASSOC_IND}}, board.NetworkNoAccessPoint, join},
