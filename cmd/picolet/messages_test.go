@@ -32,7 +32,7 @@ var foreign = map[string]string{
 	"--verb": "kubectl create role", "--resource": "kubectl create role", "--resource-name": "kubectl create role",
 	"--role": "kubectl create rolebinding", "--serviceaccount": "kubectl create rolebinding", "--user": "kubectl create rolebinding",
 	"--version": "npm", "--follow": "kubectl logs", "--raw": "kubectl get", "--type": "kubectl patch",
-	"--client-ca-file": "kube-apiserver", "--authorization-mode": "kube-apiserver", "--kubelet-certificate-authority": "kube-apiserver",
+	"--client-ca-file": "kube-apiserver", "--authorization-mode": "kube-apiserver", "--kubelet-certificate-authority": "kube-apiserver", "--kubelet-preferred-address-types": "kube-apiserver",
 	"--cluster-signing-cert-file": "kube-controller-manager", "--cluster-signing-key-file": "kube-controller-manager",
 	"--cluster-signing-kube-apiserver-client-": "kube-controller-manager",
 }
