@@ -81,7 +81,7 @@ var (
 )
 
 // do sends a request and reads the answer. errBusy says that as many as are allowed
-// are under way, for which only a renewal waits.
+// are under way and none has ended in time.
 func (u *upstream) do(ctx context.Context, r request) (*answer, error) {
 	release, err := u.places.take(ctx, r.renewal)
 	if err != nil {

@@ -13,9 +13,12 @@ import (
 // server is slow in earnest.
 const renewalPatience = 5 * time.Second
 
+// requestPatience is how long other requests wait: boards that start together take turns,
+// and are not refused.
+const requestPatience = time.Second
+
 // requestPlaces are those of requests under way to the API server. A quarter is kept for
-// renewals of Leases, without which nodes are taken for dead; these wait for a place,
-// the first come first, and others do not wait.
+// renewals of Leases, without which nodes are taken for dead.
 type requestPlaces struct {
 	all    chan struct{} // one for each request under way
 	common chan struct{} // one for each that is no renewal
@@ -28,15 +31,16 @@ func newRequestPlaces(n int) requestPlaces {
 // take takes a place, which the caller gives back by release.
 func (p *requestPlaces) take(ctx context.Context, renewal bool) (release func(), err error) {
 	if renewal {
-		return p.await(ctx)
+		if err := await(ctx, p.all, renewalPatience); err != nil {
+			return nil, err
+		}
+		return func() { <-p.all }, nil
+	}
+	if err := await(ctx, p.common, requestPatience); err != nil {
+		return nil, err
 	}
 	select {
-	case p.common <- struct{}{}:
-	default:
-		return nil, errBusy
-	}
-	select {
-	case p.all <- struct{}{}:
+	case p.all <- struct{}{}: // it does not wait here, where renewals wait
 		return func() { <-p.common; <-p.all }, nil
 	default:
 		<-p.common
@@ -44,18 +48,18 @@ func (p *requestPlaces) take(ctx context.Context, renewal bool) (release func(),
 	}
 }
 
-// await takes a place for a renewal. Who waits in a channel is served in turn, and
-// before who comes only now.
-func (p *requestPlaces) await(ctx context.Context) (release func(), err error) {
-	patience := time.NewTimer(renewalPatience)
-	defer patience.Stop()
+// await takes a place in its turn: a channel serves those who wait in order, and before
+// those who arrive later.
+func await(ctx context.Context, places chan struct{}, limit time.Duration) error {
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
 	select {
-	case p.all <- struct{}{}:
-		return func() { <-p.all }, nil
-	case <-patience.C:
-		return nil, errBusy
+	case places <- struct{}{}:
+		return nil
+	case <-timer.C:
+		return errBusy
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return ctx.Err()
 	}
 }
 
