@@ -18,6 +18,8 @@ type Newcomer struct {
 	Key     noise.PublicKey
 	Hello   noise.Hello // unchecked
 	Address string      // IP address that it comes from
+
+	GatewayKey noise.PublicKey // by which of the gateway's keys the board knows it
 }
 
 // Admission decides which board may be which node.
@@ -61,6 +63,9 @@ type Admitted struct {
 	// Runtime is told the container runtime version that the API server shows of the
 	// Node, now and then while the board renews its Lease. Optional.
 	Runtime func(version string)
+	// Stored is told that the board has stored the newest of the gateway's keys. It
+	// must return at once. Optional.
+	Stored func(gatewayKey noise.PublicKey)
 	// Release is told, once, that the link has ended or did not come about.
 	// Required.
 	Release func()

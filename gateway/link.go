@@ -25,6 +25,8 @@ type boardLink struct {
 	admitted Admitted
 	ending   atomic.Uint32 // noise.Reason of the first end from this side
 	barred   atomic.Bool   // it ended because of its board's budget
+	keys     *KeyRing
+	stored   atomic.Pointer[noise.PublicKey] // of the gateway's keys, the one that the board has acknowledged
 }
 
 // end ends the link from this side, within a second, and may ask the board to wait before
@@ -43,6 +45,7 @@ func (l *boardLink) serve(ctx context.Context, server *http.Server) {
 		old.end(noise.EndReplaced)
 	}
 	g.log.Info("Board's link is up", l.attrs()...)
+	l.announce()
 	defer context.AfterFunc(ctx, func() { l.end(noise.EndShutdown) })()
 	if g.drain.hasBegun() { // since then no list of links has this one
 		l.end(noise.EndShutdown)
@@ -104,6 +107,7 @@ func (l *boardLink) endReason(err error) string {
 
 var endWords = map[noise.Reason]string{
 	noise.EndShutdown: "shutdown", noise.EndReplaced: "replaced", noise.EndRevoked: "revoked",
+	noise.EndKeyDropped: "key_dropped",
 }
 
 // ownNode is identify for the requests of a link: the node is the key's, and what

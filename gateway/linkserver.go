@@ -24,8 +24,11 @@ import (
 
 // LinkConfig says who may open links.
 type LinkConfig struct {
-	// Key is the gateway's own. Required.
+	// Key is the gateway's own. Required, or Keys.
 	Key noise.Key
+
+	// Keys are the gateway's own, where they can change. Optional [Key alone].
+	Keys *KeyRing
 
 	// Admission decides on boards. Required.
 	Admission Admission
@@ -42,7 +45,7 @@ type LinkConfig struct {
 // Validate reports every field that is missing or cannot be used.
 func (c *LinkConfig) Validate() error {
 	var errs []error
-	if c.Key.Public == (noise.PublicKey{}) {
+	if c.Key.Public == (noise.PublicKey{}) && c.Keys == nil {
 		errs = append(errs, errors.New("field Key is required: give the gateway's key"))
 	}
 	if c.Admission == nil {
@@ -57,6 +60,9 @@ func (c *LinkConfig) Validate() error {
 }
 
 func (c LinkConfig) withDefaults() LinkConfig {
+	if c.Keys == nil {
+		c.Keys = NewKeyRing(c.Key)
+	}
 	c.MaxHandshakes = cmp.Or(c.MaxHandshakes, 2048)
 	c.MaxHandshakesPerAddress = cmp.Or(c.MaxHandshakesPerAddress, max(c.MaxHandshakes/2, 1))
 	return c
@@ -94,6 +100,7 @@ func (g *Gateway) ServeLinks(ctx context.Context, ln net.Listener, c LinkConfig)
 	s.running.Go(func() { failed <- g.standing(serving) })
 	s.running.Go(func() { failed <- s.accept(serving, ln) })
 	s.running.Go(func() { s.stopAccepting(ln) })
+	s.running.Go(func() { s.followKeys(serving) })
 	var err error
 	select {
 	case <-ctx.Done():
@@ -166,16 +173,16 @@ func (s *linkServer) shake(ctx context.Context, c *linkConn) (*boardLink, error)
 	if err := c.awaitFirst(noise.HandshakeTime); err != nil {
 		return nil, fmt.Errorf("%w: %w", errSilent, err)
 	}
-	l := &boardLink{gateway: s.Gateway, addr: c.addr}
+	l := &boardLink{gateway: s.Gateway, addr: c.addr, keys: s.config.Keys}
 	c.shaking.Store(true)
 	var refused error
 	var err error
-	l.session, err = session.Accept(ctx, c, session.Gateway{Key: s.config.Key, Compute: s.places.acquire, Admit: func(ctx context.Context, p session.Peer) (string, time.Duration) {
+	l.session, err = session.Accept(ctx, c, l.withKeys(session.Gateway{Compute: s.places.acquire, Admit: func(ctx context.Context, p session.Peer) (string, time.Duration) {
 		if refused = s.admit(ctx, l, p); refused != nil {
 			return refused.Error(), retryDelay(refused)
 		}
 		return "", 0
-	}})
+	}}))
 	switch {
 	case refused != nil:
 		return nil, &refusedError{l, refused}
@@ -197,7 +204,7 @@ func (s *linkServer) admit(ctx context.Context, l *boardLink, p session.Peer) (e
 	if err := s.budgets.mayLink(p.Key); err != nil {
 		return err
 	}
-	l.admitted, err = s.config.Admission.Admit(ctx, Newcomer{Key: p.Key, Hello: p.Hello, Address: l.addr})
+	l.admitted, err = s.config.Admission.Admit(ctx, Newcomer{Key: p.Key, Hello: p.Hello, Address: l.addr, GatewayKey: p.GatewayKey})
 	l.node = l.admitted.Node
 	return err
 }

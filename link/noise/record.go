@@ -32,9 +32,10 @@ type Reason uint8
 
 // The reasons.
 const (
-	EndShutdown Reason = iota + 1 // the program stops or starts anew: dial again
-	EndReplaced                   // another connection with the same key came
-	EndRevoked                    // the key is not accepted any more
+	EndShutdown   Reason = iota + 1 // the program stops or starts anew: dial again
+	EndReplaced                     // another connection with the same key came
+	EndRevoked                      // the key is not accepted any more
+	EndKeyDropped                   // the gateway has dropped the key by which the board knows it
 )
 
 // String gives the reason in words.
@@ -46,6 +47,8 @@ func (r Reason) String() string {
 		return "replaced by another connection with the same key"
 	case EndRevoked:
 		return "key revoked"
+	case EndKeyDropped:
+		return "the gateway's key that the board knows was dropped: provision the board with the new one"
 	}
 	return "unknown reason"
 }

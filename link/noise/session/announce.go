@@ -13,15 +13,22 @@ func (s *Session) Announce(a noise.Announcement) {
 	s.update()
 }
 
-func (s *Session) setAcknowledged(f func(noise.Announcement)) {
+func (s *Session) setStore(f func(noise.Announcement) bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.onStore = f
 }
 
-// acknowledged reports an acknowledgment that has arrived, with the lock held.
-func (s *Session) acknowledged() {
-	if a, ok := s.link.Acknowledged(); ok && s.onStore != nil {
+// announcements handles an announcement on a board, and its acknowledgment on a gateway,
+// with the lock held.
+func (s *Session) announcements() {
+	if s.onStore == nil {
+		return
+	}
+	if a, ok := s.link.Announced(); ok && s.onStore(a) {
+		s.link.Acknowledge()
+	}
+	if a, ok := s.link.Acknowledged(); ok {
 		s.onStore(a)
 	}
 }

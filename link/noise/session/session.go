@@ -36,6 +36,11 @@ type Board struct {
 	Hello      noise.Hello     // Required
 	Memory     int             // Optional [12 KiB]: of received data in all streams; see noise.Buffers
 	Idle       time.Duration   // Optional [15s]: see noise.Config
+
+	// Optional [announcements are ignored]: stores a key that the gateway has announced,
+	// and reports whether it did. It must return at once, and call no method of the
+	// session.
+	Store func(a noise.Announcement) bool
 }
 
 // Peer is a board that has proved its key.
@@ -96,9 +101,9 @@ type Session struct {
 	up      bool // at the last update
 
 	link    noise.Link
-	onStore func(noise.Announcement) // Gateway.Acknowledged
-	err     error                    // why the session ended; set before ctx ends
-	cause   error                    // what the connection said
+	onStore func(noise.Announcement) bool // Board.Store, or Gateway.Acknowledged
+	err     error                         // why the session ended; set before ctx ends
+	cause   error                         // what the connection said
 	out     []byte
 	spare   []byte
 	alarm   *time.Timer   // for the link's Tick
@@ -122,6 +127,7 @@ func Dial(ctx context.Context, conn net.Conn, b Board) (*Session, error) {
 		return nil, err
 	}
 	s.peer.Key = b.GatewayKey
+	s.setStore(b.Store)
 	return s.established(ctx)
 }
 
@@ -136,7 +142,9 @@ func Accept(ctx context.Context, conn net.Conn, g Gateway) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.setAcknowledged(g.Acknowledged)
+	if g.Acknowledged != nil {
+		s.setStore(func(a noise.Announcement) bool { g.Acknowledged(a); return true })
+	}
 	s.decide(ctx, g.Admit)
 	return s.established(ctx)
 }
@@ -238,8 +246,8 @@ func (s *Session) tick() {
 // update follows every input of the link: it gathers what is to be written, sets the
 // alarm and wakes whom the change concerns.
 func (s *Session) update() {
+	s.announcements()
 	s.gather()
-	s.acknowledged()
 	if err := s.link.Err(); err != nil && s.err == nil {
 		s.finish(err)
 	}
