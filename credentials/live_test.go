@@ -48,6 +48,7 @@ func startLive(t *testing.T) *live {
 	l := new(live)
 	l.admin, err = clientcmd.BuildConfigFromFlags("", c.AdminKubeconfig())
 	must(t, err)
+	must(t, deploy.Apply(t.Context(), l.admin, deploy.Namespace))
 	must(t, deploy.Apply(t.Context(), l.admin, deploy.RBAC))
 	must(t, deploy.Apply(t.Context(), l.admin, deploy.Certificates))
 	token, err := kubernetes.NewForConfigOrDie(l.admin).CoreV1().ServiceAccounts("picolet-system").CreateToken(t.Context(), "picolet-gateway",

@@ -27,8 +27,12 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// RBAC is rbac.yaml: namespace, ServiceAccount and the least rights of the
-// gateway.
+// Namespace is namespace.yaml: the namespace of the gateway, which all else is in.
+//
+//go:embed namespace.yaml
+var Namespace []byte
+
+// RBAC is rbac.yaml: ServiceAccount and the least rights of the gateway.
 //
 //go:embed rbac.yaml
 var RBAC []byte

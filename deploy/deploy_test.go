@@ -8,6 +8,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -117,7 +119,29 @@ func TestRBACDecodes(t *testing.T) {
 	if err != nil || len(objects) < 8 {
 		t.Fatalf("%d objects: %v", len(objects), err)
 	}
-	if first := objects[0]; first.GetKind() != "Namespace" || first.GetName() != "picolet-system" {
-		t.Errorf("first is %s %s: the namespace must be there before what is in it", first.GetKind(), first.GetName())
+}
+
+// What is deleted with a manifest is no namespace and no Secret: the gateway's key
+// stays.
+func TestManifestsHoldNoKey(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("*.yaml")
+	if err != nil || len(files) < 6 {
+		t.Fatalf("%d manifests, %v", len(files), err)
+	}
+	for _, name := range files {
+		manifests, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		objects, err := decode(manifests)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		for _, o := range objects {
+			if o.GetKind() == "Secret" || (o.GetKind() == "Namespace") != (name == "namespace.yaml") {
+				t.Errorf("%s holds %s %s", name, o.GetKind(), o.GetName())
+			}
+		}
 	}
 }

@@ -155,6 +155,9 @@ func (p *plane) prepare(ctx context.Context) (err error) {
 	if _, err := p.client.CoreV1().Namespaces().Create(ctx, ns, metav1.CreateOptions{}); err != nil {
 		return err
 	}
+	if err := deploy.Apply(ctx, p.config, deploy.Namespace); err != nil {
+		return err
+	}
 	return deploy.Apply(ctx, p.config, deploy.RBAC)
 }
 

@@ -19,7 +19,7 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// DefaultNamespace is where deploy/rbac.yaml puts the gateway.
+// DefaultNamespace is where deploy/namespace.yaml puts the gateway.
 const DefaultNamespace = "picolet-system"
 
 // Nodes reads Nodes, to tell boards from others.

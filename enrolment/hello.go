@@ -24,6 +24,10 @@ type Hello struct {
 	Firmware  string       // Required: version, at most 64 bytes
 	JoinToken string       // Optional [none]: a secret, see [NewJoinToken]
 	Address   string       // Required: IP address it comes from
+
+	// GatewayKey is that of the gateway's public keys by which the board knows it.
+	// Optional [not noted].
+	GatewayKey v1alpha1.Key
 }
 
 // String leaves the join token out, so that a log never shows it.

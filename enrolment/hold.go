@@ -29,8 +29,9 @@ type Hold struct {
 	node      Node
 	ctx       context.Context
 	cancel    context.CancelCauseFunc
-	heard     atomic.Int64 // monotonic nanoseconds, see Heard
-	claimed   atomic.Bool  // the API server knows of it
+	heard     atomic.Int64                 // monotonic nanoseconds, see Heard
+	claimed   atomic.Bool                  // the API server knows of it
+	stored    atomic.Pointer[v1alpha1.Key] // see Stored; nil: none yet
 
 	version *v1alpha1.Device // that was decided on; nil: any is newer; under holds.mu
 }

@@ -86,7 +86,7 @@ func preparePlane(ctx context.Context, c *cluster.Cluster) (*plane, error) {
 		return nil, err
 	}
 	admin.QPS = -1
-	for _, manifests := range [][]byte{deploy.RBAC, deploy.Devices, deploy.Enrolment} {
+	for _, manifests := range [][]byte{deploy.Namespace, deploy.RBAC, deploy.Devices, deploy.Enrolment} {
 		if err := deploy.Apply(ctx, admin, manifests); err != nil {
 			return nil, err
 		}

@@ -144,7 +144,7 @@ func (e *Enrolment) contactOf(d *v1alpha1.Device, gone func() bool) (contact, bo
 	case h != nil && !h.claimed.Load(): // Decide is about to write
 		return contact{}, false
 	case h != nil && h.silent():
-		return contact{h.hello, h.lastHeard(), metav1.ConditionFalse, boardSilent, "the board has fallen silent"}, true
+		return contact{h.hello, h.lastHeard(), metav1.ConditionFalse, boardSilent, "the board has fallen silent", h.gatewayKey()}, true
 	case h != nil:
 		return e.linkUp(h), true
 	case !connected(d):

@@ -67,11 +67,12 @@ func (e *Enrolment) condition(d *v1alpha1.Device, kind string, status metav1.Con
 
 // contact is what a gateway has to say of a board.
 type contact struct {
-	hello   Hello
-	at      time.Time
-	status  metav1.ConditionStatus
-	reason  Reason
-	message string
+	hello      Hello
+	at         time.Time
+	status     metav1.ConditionStatus
+	reason     Reason
+	message    string
+	gatewayKey string // fingerprint
 }
 
 // contactStatus is c as a status; fresh is false if the Device says so already, but
@@ -81,11 +82,11 @@ func (e *Enrolment) contactStatus(d *v1alpha1.Device, c contact) (s v1alpha1.Dev
 	s = v1alpha1.DeviceStatus{
 		Conditions: []metav1.Condition{condition},
 		Board:      c.hello.BoardID, FirmwareVersion: c.hello.Firmware, Address: c.hello.Address,
-		Gateway: e.identity, LastContact: ptr.To(metav1.NewTime(c.at)),
+		Gateway: e.identity, LastContact: ptr.To(metav1.NewTime(c.at)), GatewayKey: c.gatewayKey,
 	}
 	old := d.Status
 	same := old.Board == s.Board && old.FirmwareVersion == s.FirmwareVersion && old.Address == s.Address &&
-		old.Gateway == s.Gateway && old.LastContact != nil && c.at.Sub(old.LastContact.Time) < e.config.ContactInterval
+		old.Gateway == s.Gateway && old.GatewayKey == s.GatewayKey && old.LastContact != nil && c.at.Sub(old.LastContact.Time) < e.config.ContactInterval
 	return s, changed || !same
 }
 
@@ -97,7 +98,7 @@ func ended(d *v1alpha1.Device, reason Reason, message string) contact {
 	}
 	return contact{
 		hello: Hello{BoardID: d.Status.Board, Firmware: d.Status.FirmwareVersion, Address: d.Status.Address},
-		at:    at, status: metav1.ConditionFalse, reason: reason, message: message,
+		at:    at, status: metav1.ConditionFalse, reason: reason, message: message, gatewayKey: d.Status.GatewayKey,
 	}
 }
 
@@ -112,7 +113,7 @@ func (e *Enrolment) claim(ctx context.Context, d *v1alpha1.Device, h *Hold) (*v1
 }
 
 func (e *Enrolment) linkUp(h *Hold) contact {
-	return contact{h.hello, h.lastHeard(), metav1.ConditionTrue, linkUp, "gateway " + e.config.Replica + " has a link with the board"}
+	return contact{h.hello, h.lastHeard(), metav1.ConditionTrue, linkUp, "gateway " + e.config.Replica + " has a link with the board", h.gatewayKey()}
 }
 
 // noteRefused writes into d that its board was refused, at most once a minute. What
@@ -126,7 +127,7 @@ func (e *Enrolment) noteRefused(ctx context.Context, d *v1alpha1.Device, hello H
 		if err != nil || key != hello.Key || connected(d) {
 			return
 		}
-		s, fresh := e.contactStatus(d, contact{hello, e.clock.now(), metav1.ConditionFalse, r.Reason, r.Message})
+		s, fresh := e.contactStatus(d, contact{hello, e.clock.now(), metav1.ConditionFalse, r.Reason, r.Message, fingerprint(hello.GatewayKey)})
 		if !fresh {
 			return
 		}

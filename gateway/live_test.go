@@ -60,8 +60,10 @@ func startLive(t *testing.T, apiServerArgs ...string) *live {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := deploy.Apply(t.Context(), admin, deploy.RBAC); err != nil {
-		t.Fatal(err)
+	for _, manifests := range [][]byte{deploy.Namespace, deploy.RBAC} {
+		if err := deploy.Apply(t.Context(), admin, manifests); err != nil {
+			t.Fatal(err)
+		}
 	}
 	l := &live{cluster: c, admin: admin, client: kubernetes.NewForConfigOrDie(admin)}
 	token, err := l.client.CoreV1().ServiceAccounts("picolet-system").CreateToken(t.Context(), "picolet-gateway",

@@ -86,6 +86,7 @@ func startLive(t *testing.T) *live {
 	l.admin, err = clientcmd.BuildConfigFromFlags("", l.AdminKubeconfig())
 	must(t, err)
 	l.client = kubernetes.NewForConfigOrDie(l.admin)
+	must(t, deploy.Apply(t.Context(), l.admin, deploy.Namespace))
 	must(t, deploy.Apply(t.Context(), l.admin, deploy.RBAC))
 	must(t, deploy.Apply(t.Context(), l.admin, deploy.KubeletPort))
 	token, err := l.client.CoreV1().ServiceAccounts("picolet-system").CreateToken(t.Context(), "picolet-gateway",

@@ -135,7 +135,7 @@ func preparePlane(ctx context.Context, c *cluster.Cluster, dir string) (*plane, 
 		return nil, err
 	}
 	admin.QPS = -1
-	for _, manifests := range [][]byte{deploy.RBAC, deploy.Devices, deploy.Enrolment, deploy.KubeletPort, deploy.Admission} {
+	for _, manifests := range [][]byte{deploy.Namespace, deploy.RBAC, deploy.Devices, deploy.Enrolment, deploy.KubeletPort, deploy.Admission} {
 		if err := deploy.Apply(ctx, admin, manifests); err != nil {
 			return nil, err
 		}

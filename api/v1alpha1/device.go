@@ -24,6 +24,7 @@ import (
 // +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Enrolled")].reason`
 // +kubebuilder:printcolumn:name="Address",type=string,priority=1,JSONPath=`.status.address`
 // +kubebuilder:printcolumn:name="Gateway",type=string,priority=1,JSONPath=`.status.gateway`
+// +kubebuilder:printcolumn:name="Gateway key",type=string,priority=1,JSONPath=`.status.gatewayKey`
 // +kubebuilder:printcolumn:name="Last contact",type=date,priority=1,JSONPath=`.status.lastContact`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[0-9a-f]{16}$')",message="the name of a Device is the first 16 hexadecimal digits of the SHA-256 hash of its key"
@@ -207,6 +208,14 @@ type DeviceStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	Gateway string `json:"gateway,omitempty"`
+
+	// GatewayKey is the fingerprint of the gateway's key that the board has stored last,
+	// or used last: 16 hexadecimal digits, as picolet gateway key list shows them.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=16
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9a-f]{16}$')",message="must be 16 hexadecimal digits"
+	GatewayKey string `json:"gatewayKey,omitempty"`
 
 	// LastContact is when the board was last heard, to some minutes.
 	//

@@ -64,7 +64,7 @@ func startLive(t *testing.T) *live {
 	if got := l.fails(t, "token", "create"); !strings.Contains(got, "there is no namespace picolet-system: kubectl apply -f") {
 		t.Errorf("without the namespace: %q", got)
 	}
-	for _, manifests := range [][]byte{deploy.RBAC, deploy.Devices, deploy.Enrolment} {
+	for _, manifests := range [][]byte{deploy.Namespace, deploy.RBAC, deploy.Devices, deploy.Enrolment} {
 		if err := deploy.Apply(t.Context(), config, manifests); err != nil {
 			t.Fatal(err)
 		}

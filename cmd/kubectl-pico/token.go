@@ -74,7 +74,7 @@ func (a *access) createToken(c *cobra.Command, secret *corev1.Secret, token stri
 	}
 	_, err = cl.client.CoreV1().Secrets(cl.namespace).Create(c.Context(), secret, metav1.CreateOptions{FieldManager: "kubectl-pico"})
 	if apierrors.IsNotFound(err) {
-		return fmt.Errorf("there is no namespace %s: kubectl apply -f deploy/rbac.yaml, or name the gateway's by -n", cl.namespace)
+		return fmt.Errorf("there is no namespace %s: kubectl apply -f deploy/namespace.yaml, or name the gateway's by -n", cl.namespace)
 	}
 	if err != nil {
 		return err

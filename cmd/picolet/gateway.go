@@ -33,7 +33,7 @@ do, as that node, and serves each node's kubelet port to the API server, so that
 kubectl logs, exec and top work. Its rights are those of the manifests below.
 
 Two or more gateways may run side by side: a board may be on any of them.`,
-		Example: `  kubectl apply -f deploy/rbac.yaml -f deploy/picolet.dev_devices.yaml \
+		Example: `  kubectl apply -f deploy/namespace.yaml -f deploy/rbac.yaml -f deploy/picolet.dev_devices.yaml \
     -f deploy/enrolment.yaml -f deploy/kubelet-port.yaml -f deploy/admission.yaml
   picolet gateway --kubeconfig gateway.kubeconfig --node-names 'pico-*'
   picolet gateway key`,

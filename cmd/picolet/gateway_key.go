@@ -61,7 +61,7 @@ func readGatewayKey(ctx context.Context, kubeconfig, namespace string) (noise.Pu
 	private, err := enrolment.GatewayKey(ctx, client.CoreV1().Secrets(namespace))
 	switch {
 	case apierrors.IsNotFound(err):
-		return noise.PublicKey{}, fmt.Errorf("there is no namespace %s: kubectl apply -f deploy/rbac.yaml, or name the gateway's by --namespace", namespace)
+		return noise.PublicKey{}, fmt.Errorf("there is no namespace %s: kubectl apply -f deploy/namespace.yaml, or name the gateway's by --namespace", namespace)
 	case err != nil:
 		return noise.PublicKey{}, err
 	}

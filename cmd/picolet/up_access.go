@@ -34,7 +34,7 @@ const (
 // makeAccess gives the gateway its roles and a token, and boards their
 // ConfigMap, with the admin's rights. It returns the gateway's identity.
 func (u *up) makeAccess(ctx context.Context, admin *rest.Config, client kubernetes.Interface) (*rest.Config, error) {
-	for _, manifests := range [][]byte{deploy.Devices, deploy.RBAC, deploy.Enrolment, deploy.KubeletPort, deploy.Admission} {
+	for _, manifests := range [][]byte{deploy.Namespace, deploy.Devices, deploy.RBAC, deploy.Enrolment, deploy.KubeletPort, deploy.Admission} {
 		if err := deploy.Apply(ctx, admin, manifests); err != nil {
 			return nil, err
 		}
