@@ -211,46 +211,6 @@ func TestDenialBeatsAToken(t *testing.T) {
 	}
 }
 
-func TestGatewayKey(t *testing.T) {
-	t.Parallel()
-	p := livePlane(t)
-	secrets := p.client.CoreV1().Secrets(p.namespace(t))
-	var keys [8][v1alpha1.KeySize]byte
-	var all sync.WaitGroup
-	for i := range keys {
-		all.Go(func() {
-			var err error
-			if keys[i], err = GatewayKey(t.Context(), secrets); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	all.Wait()
-	for _, k := range keys {
-		if k != keys[0] || k == [v1alpha1.KeySize]byte{} {
-			t.Fatal("replicas do not agree on a key")
-		}
-	}
-	s, err := secrets.Get(t.Context(), GatewayKeySecret, metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Data[privateKeyField][0] ^= 8
-	if _, err := secrets.Update(t.Context(), s, metav1.UpdateOptions{}); !apierrors.IsInvalid(err) {
-		t.Errorf("the key's Secret could be changed: %v", err)
-	}
-	if err := secrets.Delete(t.Context(), s.Name, metav1.DeleteOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	s.ResourceVersion, s.UID = "", ""
-	if _, err := secrets.Create(t.Context(), s, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := GatewayKey(t.Context(), secrets); err == nil || !strings.Contains(err.Error(), "restore it") {
-		t.Errorf("a damaged key: %v", err)
-	}
-}
-
 // namespace makes one of the test's own.
 func (p *plane) namespace(t testing.TB) string {
 	t.Helper()

@@ -30,7 +30,7 @@ func (a admission) Admit(ctx context.Context, n gateway.Newcomer) (gateway.Admit
 	}
 	hold, err := a.enrolment.Decide(ctx, enrolment.Hello{
 		Key: v1alpha1.Key(n.Key), BoardID: n.Hello.BoardID, NodeName: n.Hello.NodeName,
-		Firmware: n.Hello.Version, JoinToken: n.Hello.JoinToken, Address: n.Address,
+		Firmware: n.Hello.Version, JoinToken: n.Hello.JoinToken, Address: n.Address, GatewayKey: v1alpha1.Key(n.GatewayKey),
 	})
 	if err != nil {
 		return gateway.Admitted{}, told{err}
@@ -49,6 +49,7 @@ func (a admission) Admit(ctx context.Context, n gateway.Newcomer) (gateway.Admit
 	return gateway.Admitted{
 		Node: node.Name, Context: hold.Context(), Heard: hold.Heard, Runtime: hold.SawRuntime, Release: hold.Release, Reason: endReason, Part: part,
 		Device: hold.Device(), ConfigMaps: configMaps(node.ConfigMaps),
+		Stored: func(key noise.PublicKey) { hold.Stored(v1alpha1.Key(key)) },
 	}, nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -163,16 +164,8 @@ func (b boards) Dial(ctx context.Context, node string) (net.Conn, error) {
 // PublicKey is the key by which boards know the gateway, the same for all replicas.
 // It is in a Secret, which is made if there is none.
 func (r *Replica) PublicKey(ctx context.Context) (noise.PublicKey, error) {
-	key, err := r.key(ctx)
-	return key.Public, err
-}
-
-func (r *Replica) key(ctx context.Context) (noise.Key, error) {
-	private, err := enrolment.GatewayKey(ctx, r.client.CoreV1().Secrets(r.config.Namespace))
-	if err != nil {
-		return noise.Key{}, fmt.Errorf("%w; apply deploy/enrolment.yaml if it is missing", err)
-	}
-	return noise.NewKey(private)
+	keys, err := r.keys(ctx)
+	return noise.PublicKey(keys.Current.Public()), err
 }
 
 // Serve takes boards' encrypted links, and plain HTTP from insecure, until ctx
@@ -214,10 +207,10 @@ func (r *Replica) Serve(ctx context.Context, links, insecure net.Listener) error
 
 // serveLinks begins when the gateway's key is there.
 func (r *Replica) serveLinks(ctx context.Context, ln net.Listener) error {
-	var key noise.Key
+	var keys enrolment.GatewayKeys
 	backoff := wait.Backoff{Duration: 500 * time.Millisecond, Factor: 2, Jitter: 0.2, Steps: 6, Cap: 15 * time.Second}
 	err := backoff.DelayFunc().Until(ctx, true, true, func(ctx context.Context) (done bool, err error) {
-		if key, err = r.key(ctx); err != nil && ctx.Err() == nil {
+		if keys, err = r.keys(ctx); err != nil && ctx.Err() == nil {
 			r.log.Warn("Gateway has no key yet, and takes no links", "err", err)
 		}
 		return err == nil, nil
@@ -225,6 +218,15 @@ func (r *Replica) serveLinks(ctx context.Context, ln net.Listener) error {
 	if err != nil { // ctx has ended
 		return ln.Close()
 	}
-	r.log.Info("Boards may come by encrypted links", "addr", ln.Addr().String(), "key", key.Public.String())
-	return r.gateway.ServeLinks(ctx, ln, gateway.LinkConfig{Key: key, Admission: admission{r}})
+	ring, err := newKeyRing(keys)
+	if err != nil {
+		return errors.Join(err, ln.Close())
+	}
+	r.log.Info("Boards may come by encrypted links", "addr", ln.Addr().String(), "key", noise.PublicKey(keys.Current.Public()).String())
+	var following sync.WaitGroup
+	defer following.Wait()
+	until, cancel := context.WithCancel(ctx)
+	defer cancel()
+	following.Go(func() { r.followKeys(until, ring, keys) })
+	return r.gateway.ServeLinks(ctx, ln, gateway.LinkConfig{Keys: ring, Admission: admission{r}})
 }
