@@ -85,7 +85,11 @@ func runNode(ctx context.Context, f *nodeFlags, log *slog.Logger) error {
 		if err != nil {
 			return err
 		}
-		boot = overLink(c, hardware.configure(config))
+		dir, err := f.storageDir()
+		if err != nil {
+			return err
+		}
+		boot = overLink(dir, c, hardware.configure(config))
 	}
 	if err := tryLink(ctx, up); err != nil {
 		return interrupted(ctx, err)

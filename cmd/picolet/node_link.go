@@ -59,8 +59,9 @@ func (f *nodeFlags) linkConfig(log *slog.Logger) (c linked.Config, err error) {
 	return c, err
 }
 
-// overLink puts the kubelet of each boot over a link.
-func overLink(c linked.Config, config func(int) (kubelet.Config, error)) func(int) (fleet.Kubelet, error) {
+// overLink puts the kubelet of each boot over a link. What it learns of the gateway's
+// keys is kept in dir.
+func overLink(dir string, c linked.Config, config func(int) (kubelet.Config, error)) func(int) (fleet.Kubelet, error) {
 	return func(boot int) (fleet.Kubelet, error) {
 		own, err := config(boot)
 		if err != nil {
@@ -69,6 +70,9 @@ func overLink(c linked.Config, config func(int) (kubelet.Config, error)) func(in
 		c := c
 		c.Kubelet, c.Memory = new(kubelet.Kubelet), make([]byte, linkMemory)
 		c.Hello.BoardID = own.Board.Facts.ID
+		if err := keepGatewayKeys(&c, dir); err != nil {
+			return nil, err
+		}
 		if err := c.Kubelet.Configure(own); err != nil {
 			return nil, err
 		}

@@ -54,7 +54,7 @@ func (u *up) makeBoard(b *upBoard, gatewayKey noise.PublicKey) (*fleet.Node, err
 	}
 	return fleet.NewNode(fleet.Options{
 		Name:   b.name,
-		Boot:   overLink(over, h.configure(config)),
+		Boot:   overLink(b.dir, over, h.configure(config)),
 		Dialer: link.TCP(gateway),
 		Log:    u.log,
 	})
