@@ -39,9 +39,15 @@ func newRotation(known, next noise.PublicKey, keys ...noise.Key) *rotation {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		g.Key, g.MoreKeys = r.keys[0], r.keys[1:]
-		g.Acknowledged = func(a noise.Announcement) { r.acked = append(r.acked, a) }
+		g.Acknowledged = func(a noise.Announcement) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.acked = append(r.acked, a)
+		}
 	}
 	r.change = func(c *linked.Config) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
 		c.GatewayKey, c.NextKey = r.stored[0], r.stored[1]
 		c.StoreKeys = func(known, next noise.PublicKey) error {
 			r.mu.Lock()
@@ -55,6 +61,19 @@ func newRotation(known, next noise.PublicKey, keys ...noise.Key) *rotation {
 		}
 	}
 	return r
+}
+
+// counts returns how often the board has stored keys, and how many it has acknowledged.
+func (r *rotation) counts() (writes, acked int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.writes, len(r.acked)
+}
+
+func (r *rotation) breaks(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.broken = err
 }
 
 // relink ends the link, and waits for the next one.
@@ -106,8 +125,8 @@ func TestGatewayKeyRotation(t *testing.T) {
 		r.announce(noise.Announcement{Key: k[2].Public})
 		r.relink(k[1], k[2])
 		r.check("rotated again", k[1].Public, k[2].Public, k[2].Public)
-		if r.writes != 3 || len(r.acked) != 3 {
-			t.Errorf("%d writes and %d acknowledgments, want 3", r.writes, len(r.acked))
+		if writes, acked := r.counts(); writes != 3 || acked != 3 {
+			t.Errorf("%d writes and %d acknowledgments, want 3", writes, acked)
 		}
 	})
 }
@@ -121,8 +140,8 @@ func TestAnnouncementOfAKnownKey(t *testing.T) {
 		r.announce(noise.Announcement{Key: k[1].Public})
 		r.relink()
 		r.announce(noise.Announcement{Key: k[1].Public})
-		if r.writes != 0 || len(r.acked) != 2 {
-			t.Errorf("%d writes and %d acknowledgments, want 0 and 2", r.writes, len(r.acked))
+		if writes, acked := r.counts(); writes != 0 || acked != 2 {
+			t.Errorf("%d writes and %d acknowledgments, want 0 and 2", writes, acked)
 		}
 	})
 }
@@ -159,8 +178,8 @@ func TestStolenOldKeyTakesNoTrustAway(t *testing.T) {
 		if !strings.Contains(r.log(), "announced a key over a link by its older key") {
 			t.Error(r.log())
 		}
-		if r.writes != 0 || len(r.acked) != 2 {
-			t.Errorf("%d writes and %d acknowledgments, want 0, and 2 of keys that the board has", r.writes, len(r.acked))
+		if writes, acked := r.counts(); writes != 0 || acked != 2 {
+			t.Errorf("%d writes and %d acknowledgments, want 0, and 2 of keys that the board has", writes, acked)
 		}
 		r.relink(k[1], k[0])
 		r.check("the gateway is back", k[0].Public, k[1].Public, k[1].Public)
@@ -197,8 +216,9 @@ func TestAnnouncementFlood(t *testing.T) {
 			time.Sleep(time.Second)
 			r.relink(k[(i+1)%2], k[i%2])
 		}
-		if limit := 1 + int(time.Since(begin)/time.Minute); r.writes < 2 || r.writes > limit {
-			t.Errorf("%d writes in %v, want at most one a minute", r.writes, time.Since(begin))
+		writes, _ := r.counts()
+		if limit := 1 + int(time.Since(begin)/time.Minute); writes < 2 || writes > limit {
+			t.Errorf("%d writes in %v, want at most one a minute", writes, time.Since(begin))
 		}
 	})
 }
@@ -210,12 +230,12 @@ func TestGatewayKeyNotStored(t *testing.T) {
 	in(t, r.world, func() {
 		r.until(10*time.Second, "the node is registered", r.registered)
 		r.announce(noise.Announcement{Key: k[1].Public})
-		if len(r.acked) != 0 || !strings.Contains(r.log(), "flash is worn out") {
-			t.Errorf("acknowledged %v\n%s", r.acked, r.log())
+		if _, acked := r.counts(); acked != 0 || !strings.Contains(r.log(), "flash is worn out") {
+			t.Errorf("%d acknowledged\n%s", acked, r.log())
 		}
 		r.relink()
 		r.check("not stored", k[0].Public, noise.PublicKey{}, k[0].Public)
-		r.broken = nil
+		r.breaks(nil)
 		r.announce(noise.Announcement{Key: k[1].Public})
 		r.check("stored at last", k[0].Public, k[1].Public, k[0].Public)
 	})
