@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -59,8 +60,10 @@ func newBoard(tb testing.TB, p *plane, o boardOptions) *testBoard {
 	if o.virtual.ID == "" {
 		o.virtual.ID = o.name
 	}
+	var log *logBuffer // of its gateway
 	if o.gateway == "" {
-		o.gateway = sharedGateway(tb).addr
+		g := sharedGateway(tb)
+		o.gateway, log = g.addr, g.log
 	}
 	if o.dialer == nil {
 		o.dialer = link.TCP(o.gateway)
@@ -70,11 +73,24 @@ func newBoard(tb testing.TB, p *plane, o boardOptions) *testBoard {
 	tb.Cleanup(func() {
 		b.powerOff(tb)
 		b.deleteNode(tb)
+		if log != nil {
+			checkBudget(tb, log, b.name)
+		}
 		if tb.Failed() {
 			tb.Logf("board %s:\n%s", b.name, b.log)
 		}
 	})
 	return b
+}
+
+// checkBudget fails the test of a kubelet that its gateway has told to slow down.
+func checkBudget(tb testing.TB, gateway *logBuffer, node string) {
+	tb.Helper()
+	for line := range strings.Lines(gateway.String()) {
+		if strings.Contains(line, " node="+node+" ") && strings.Contains(line, " cause=budget ") {
+			tb.Errorf("the gateway takes the kubelet of node %s for a flood: %s", node, line)
+		}
+	}
 }
 
 // startBoard makes a board and switches it on.

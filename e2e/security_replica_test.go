@@ -109,6 +109,7 @@ func (r *replicaRun) board(t *testing.T) *testBoard {
 	name := unique("secured")
 	_, key := newLinkKey(t)
 	r.device(t, key.Public, name, ptr.To(true))
+	t.Cleanup(func() { checkBudget(t, r.log, name) })
 	return readyBoard(t, r.plane, boardOptions{
 		name: name, gateway: r.links.String(), link: &linked.Config{Key: key, GatewayKey: r.key, Random: rand.Reader},
 	})
