@@ -126,7 +126,7 @@ func TestKubectlGetDevices(t *testing.T) {
 		want string
 	}{
 		{[]string{"get", "devices"}, "NAME NODE APPROVED CONNECTED BOARD FIRMWARE AGE"},
-		{[]string{"get", "devices", "-o", "wide"}, "NAME NODE APPROVED CONNECTED BOARD FIRMWARE REASON ADDRESS GATEWAY LAST CONTACT AGE"},
+		{[]string{"get", "devices", "-o", "wide"}, "NAME NODE APPROVED CONNECTED BOARD FIRMWARE REASON ADDRESS GATEWAY GATEWAY KEY LAST CONTACT AGE"},
 		{[]string{"get", "device", h.Key.Name(), "--no-headers"}, h.Key.Name() + " " + h.NodeName + " true True " + h.BoardID + " v0.4.0 "},
 		{[]string{"get", "device", waits.Key.Name(), "--no-headers"}, waits.Key.Name() + " " + waits.NodeName + " False " + waits.BoardID + " v0.4.0 "},
 	} {
