@@ -39,6 +39,12 @@ func (b *storing) board(known noise.PublicKey) func(*session.Board) {
 	}
 }
 
+func (b *storing) count() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.stored)
+}
+
 func (b *storing) last() noise.Announcement {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -151,9 +157,9 @@ func TestKeyRingIsAnnouncedAtARate(t *testing.T) {
 			defer func() { _ = s.Close() }()
 		}
 		synctest.Wait()
-		begin, before := time.Now(), len(b.stored)
+		begin, before := time.Now(), b.count()
 		ring.Set(k[1], k[0])
-		for len(b.stored) < before+2 {
+		for b.count() < before+2 {
 			time.Sleep(time.Millisecond)
 		}
 		if d := time.Since(begin); d < time.Second/announceRate {
