@@ -54,7 +54,7 @@ func (k PrivateKey) Public() v1alpha1.Key {
 }
 
 // GatewayKeys are the keys by which boards know the gateways of a cluster. The zero
-// PrivateKey is none.
+// PrivateKey is no key.
 type GatewayKeys struct {
 	Current  PrivateKey // Required: for boards that are provisioned now
 	Next     PrivateKey // boards learn it, until it becomes Current

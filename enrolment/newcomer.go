@@ -48,7 +48,7 @@ func (e *Enrolment) newcomer(ctx context.Context, hello Hello) (*v1alpha1.Device
 }
 
 func (e *Enrolment) nameRefused(device, node string) *Refusal {
-	return refuse(NodeNameRefused, device, "node name %s is none that boards may take here, %s: provision the board again", node, strings.Join(e.config.NodeNames, " "))
+	return refuse(NodeNameRefused, device, "node name %s is not among those that boards may take here, %s: provision the board again", node, strings.Join(e.config.NodeNames, " "))
 }
 
 func (e *Enrolment) mayTake(node string) bool {

@@ -176,7 +176,7 @@ func (a *authenticator) examine(ctx context.Context, addr, token string, key [sh
 }
 
 func badToken() *refusal {
-	return unauthorized("the bearer token is none of this cluster, or no longer")
+	return unauthorized("this cluster did not issue the bearer token, or it has expired")
 }
 
 // review asks the API server; the user is nil where the token is nobody's.

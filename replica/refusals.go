@@ -178,7 +178,7 @@ func (r *refusals) process(ctx context.Context, ref podRef) error {
 }
 
 // errNotABoard: the Node is not there yet, or another kubelet reports for it, whose
-// pods are none of the gateway's business.
+// pods the gateway leaves alone.
 var errNotABoard = errors.New("the Node is not a board's")
 
 func (r *refusals) settle(ctx context.Context, node string, pod *boundPod) error {
@@ -196,9 +196,8 @@ func (r *refusals) settle(ctx context.Context, node string, pod *boundPod) error
 	return pod.settle(ctx, client.CoreV1().Pods(pod.Namespace))
 }
 
-// settle does what a kubelet does with a pod that it cannot run. A pod that says that
-// it mirrors a static pod, of which there is none, is deleted as a kubelet deletes it
-// (pkg/kubelet/pod/mirror_client.go).
+// settle does what a kubelet does with a pod that it cannot run. A mirror pod without
+// its static pod is deleted, as a kubelet deletes it (pkg/kubelet/pod/mirror_client.go).
 func (p *boundPod) settle(ctx context.Context, pods coreclient.PodInterface) error {
 	if p.deleting || p.mirror {
 		err := pods.Delete(ctx, p.Name, metav1.DeleteOptions{

@@ -13,7 +13,7 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// TestClientLogEnds: what the Kubernetes client calls an error after Ctrl-C is none.
+// TestClientLogEnds: what the Kubernetes client reports as an error after Ctrl-C is not logged.
 func TestClientLogEnds(t *testing.T) {
 	var out strings.Builder
 	ctx, cancel := context.WithCancel(t.Context())

@@ -44,7 +44,7 @@ func TestSecondNameServer(t *testing.T) {
 	}
 }
 
-// A first name server 0.0.0.0 is none.
+// A first name server 0.0.0.0 is skipped.
 func TestFirstNameServerInvalid(t *testing.T) {
 	t.Parallel()
 	l := newLAN(t, "picolet.example.org:8080")

@@ -64,7 +64,7 @@ func getTests() []decoderTest {
 			"\n\tpin_5: is in binaryData, want text in data\n\tmemory_values: is in binaryData, want text in data"),
 		get("binaryData before data", `{"binaryData":{"pin_2":"SElHSA==","Pin_3":"","logo":"AA=="},`+ours[1:],
 			`Applied version="7" object=7 1=2 entries=1 rejected=2 ignored=1`+"\n\tpin_2: is in binaryData, want text in data\n\tPin_3: no such key, want pin_3"),
-		get("binaryData that is none", `{"binaryData":["pin_2",{"data":{"pin_2":"LOW"}}],`+ours[1:], `Applied version="7" `+oursApplied),
+		get("binaryData that is a list", `{"binaryData":["pin_2",{"data":{"pin_2":"LOW"}}],`+ours[1:], `Applied version="7" `+oursApplied),
 		get("no data", "{"+metadata+"}\n", `Applied version="7" object=7 `+nothing),
 		get("null data", `{"data":null,`+metadata+"}", `Applied version="7" object=7 `+nothing),
 		get("escaped", `{"met\u0061data":{"n\u0061me":"pico\u002dconfig","namespace":"default","resourceVersion":"\u0037"},"d\u0061ta":{"memory_v\u0061lues":"1\u003d2"}}`, `Applied version="7" `+oursApplied),

@@ -306,7 +306,7 @@ func TestOldLease(t *testing.T) {
 }
 
 // Whatever a server says, an address that is used could be a host's, its router
-// could be another host's or is none, and a client never waits for ever without a lease.
+// could be another host's or no host's, and a client never waits for ever without a lease.
 func FuzzReceive(f *testing.F) {
 	c := &Client{MAC: mac}
 	f.Add(reply(c, wire.MsgAck, option{wire.OptRouter, own[:]}, option{wire.OptIPAddressLeaseTime, long(1)})[240:], uint16(3))
