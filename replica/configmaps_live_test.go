@@ -4,6 +4,7 @@
 package replica
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
@@ -25,6 +26,9 @@ func TestDeviceNamesConfigMaps(t *testing.T) {
 	_, err := p.client.CoreV1().ConfigMaps("default").Create(t.Context(),
 		&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "pico-config"}, Data: map[string]string{"pin_15": "HIGH"}}, metav1.CreateOptions{})
 	must(t, err)
+	t.Cleanup(func() {
+		must(t, p.client.CoreV1().ConfigMaps("default").Delete(context.Background(), "pico-config", metav1.DeleteOptions{}))
+	})
 	p.join(t, b, `{"approved":true,"configMaps":[]}`)
 	waitLine := func(log *logs, n int, texts ...string) {
 		t.Helper()
@@ -38,6 +42,7 @@ func TestDeviceNamesConfigMaps(t *testing.T) {
 		t.Logf("%s after %v", texts[0], time.Since(begin))
 	}
 	waitLine(r.log, 1, "does not name ConfigMap default/pico-config", "kubectl patch device "+b.device)
+	waitLine(b.log, 1, "Watch is refused")
 	if b.log.lines("ConfigMap applied") > 0 {
 		t.Error("it has read it all the same")
 	}
