@@ -37,6 +37,9 @@ func (g *Gateway) forward(w http.ResponseWriter, r *http.Request, c *call) *refu
 		}
 		req.contentType, req.body = c.op.sentType(), encodeJSON(object)
 	}
+	if refused := g.checkMachine(r.Context(), conn, c); refused != nil {
+		return refused
+	}
 	look := g.look(r.Context(), conn, c)
 	a, err := g.upstream.do(r.Context(), req)
 	switch {
@@ -47,6 +50,9 @@ func (g *Gateway) forward(w http.ResponseWriter, r *http.Request, c *call) *refu
 	}
 	if refused := g.judge(conn, c, a); refused != nil {
 		return refused
+	}
+	if c.op.resource == "nodes/status" {
+		conn.sawNode(a)
 	}
 	if look.finds(a) {
 		w.Header().Set(reportHeader, "status")

@@ -45,9 +45,7 @@ func (g *Gateway) look(ctx context.Context, conn *boardConn, c *call) *look {
 	l := &look{answer: make(chan *answer, 1)}
 	go func() {
 		defer close(l.answer)
-		// Version 0 is answered from the API server's cache, as kubelets have it
-		// (pkg/kubelet/kubelet_node_status.go, tryUpdateNodeStatus).
-		a, err := g.upstream.do(ctx, request{method: http.MethodGet, path: "/api/v1/nodes/" + c.node, query: "resourceVersion=0", node: c.node})
+		a, err := g.upstream.do(ctx, readNode(c.node))
 		if err == nil {
 			conn.sawNode(a)
 			l.answer <- a

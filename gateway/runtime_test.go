@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,6 +25,43 @@ func (w withRuntime) Admit(ctx context.Context, n Newcomer) (Admitted, error) {
 	a, err := w.Admission.Admit(ctx, n)
 	a.Runtime = w.seen
 	return a, err
+}
+
+// TestMachineIsNotOverwritten: a status that holds nodeInfo does not reach a Node that a
+// machine has registered since its board linked; from each other answer admission learns
+// of the machine.
+func TestMachineIsNotOverwritten(t *testing.T) {
+	var seen atomic.Int32
+	inLinks(t, func(t *testing.T, h *linkHarness) {
+		h.api.set(func() {
+			h.api.node = func(w http.ResponseWriter, r *http.Request) {
+				_, _ = io.WriteString(w, `{"kind":"Node","status":{"nodeInfo":{"containerRuntimeVersion":"containerd://2.1.0"}}}`)
+			}
+		})
+		s := mustOpen(t, h, 1)
+		c := linkClient(s)
+		synctest.Wait()
+		patches := len(h.api.told("PATCH", own+"/status")) // the gateway's own
+		for body, code := range map[string]int{
+			`{"status":{"nodeInfo":{"osImage":"x"}}}`: http.StatusForbidden,
+			`{"status":{"conditions":[]}}`:            http.StatusOK,
+		} {
+			before := seen.Load()
+			if r := ask(t, c, "PATCH", own+"/status", body, "Content-Type", strategicPatchType); r.code != code {
+				t.Errorf("%s: %d %s, want %d", body, r.code, r.body, code)
+			}
+			if seen.Load() != before+1 {
+				t.Errorf("%s: admission does not learn of the machine", body)
+			}
+		}
+		if n := len(h.api.told("PATCH", own+"/status")) - patches; n != 1 {
+			t.Errorf("%d statuses reached the API server", n)
+		}
+		c.CloseIdleConnections()
+		_ = s.Close()
+	}, func(c *LinkConfig) {
+		c.Admission = withRuntime{c.Admission, func(string) { seen.Add(1) }}
+	})
 }
 
 // TestRuntimeOfALinkedNode: what runs a linked node is told while the board renews

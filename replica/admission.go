@@ -37,7 +37,7 @@ func (a admission) Admit(ctx context.Context, n gateway.Newcomer) (gateway.Admit
 	}
 	node := hold.Node()
 	part := gateway.NodePart{Labels: node.Labels, Taints: taints(node.Taints), NoTaint: node.NoTaint, Pods: node.Pods}
-	v := &visit{ctx: hold.Context(), node: node.Name, version: n.Hello.Version, pods: newBoundPods(node.Name)}
+	v := &visit{ctx: hold.Context(), node: node.Name, version: n.Hello.Version, pods: newBoundPods(node.Name), sawRuntime: hold.SawRuntime}
 	if a.ports != nil {
 		a.openPort(ctx, v, &part)
 	}

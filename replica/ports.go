@@ -21,6 +21,8 @@ type visit struct {
 	version string     // of the firmware
 	address netip.Addr // of the node's kubelet port
 	pods    *boundPods // bound to the node
+
+	sawRuntime func(version string) // reports what runs the Node; see enrolment.Hold
 }
 
 // ports opens the kubelet ports of nodes when their boards come, and closes them

@@ -170,7 +170,7 @@ func (r *refusals) process(ctx context.Context, ref podRef) error {
 	ctx, cancel := context.WithTimeout(ctx, refusalTime)
 	defer cancel()
 	defer context.AfterFunc(v.ctx, cancel)()
-	err := r.settle(ctx, ref.node, pod)
+	err := r.settle(ctx, v, pod)
 	if v.ctx.Err() != nil || apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
 		return nil // what has changed since is seen by the watch
 	}
@@ -181,16 +181,19 @@ func (r *refusals) process(ctx context.Context, ref podRef) error {
 // pods the gateway leaves alone.
 var errNotABoard = errors.New("the Node is not a board's")
 
-func (r *refusals) settle(ctx context.Context, node string, pod *boundPod) error {
-	client, err := r.asNode(node)
+func (r *refusals) settle(ctx context.Context, v *visit, pod *boundPod) error {
+	client, err := r.asNode(v.node)
 	if err != nil {
 		return err
 	}
-	object, err := nodes{r.asNode}.Node(ctx, node)
+	object, err := nodes{r.asNode}.Node(ctx, v.node)
 	switch {
 	case err != nil:
 		return err
-	case object == nil || object.Status.NodeInfo.ContainerRuntimeVersion == "" || !enrolment.IsBoard(object):
+	case object == nil || object.Status.NodeInfo.ContainerRuntimeVersion == "":
+		return errNotABoard
+	case !enrolment.IsBoard(object):
+		v.sawRuntime(object.Status.NodeInfo.ContainerRuntimeVersion)
 		return errNotABoard
 	}
 	return pod.settle(ctx, client.CoreV1().Pods(pod.Namespace))

@@ -33,6 +33,7 @@ type refusalCase struct {
 	visit   *visit
 	leave   context.CancelFunc
 	mirror  atomic.Int64 // changes of the firmware's pod
+	machine atomic.Bool  // enrollment has learned that the Node is a machine's
 	stop    func()
 }
 
@@ -51,7 +52,7 @@ func runRefusals(t *testing.T, containerRuntime string, pods ...runtime.Object) 
 	go func() { ended <- c.run(ctx) }()
 	var visiting context.Context
 	visiting, c.leave = context.WithCancel(ctx)
-	c.visit = &visit{ctx: visiting, node: "pico-1", pods: newBoundPods("pico-1")}
+	c.visit = &visit{ctx: visiting, node: "pico-1", pods: newBoundPods("pico-1"), sawRuntime: func(string) { c.machine.Store(true) }}
 	c.stop = func() {
 		cancel()
 		must(t, <-ended)
@@ -132,6 +133,9 @@ func TestPodsAreRefused(t *testing.T) {
 				c.follow()
 				if got := strings.Join(c.asked(), "\n"); got != tt.want || c.mirror.Load() != tt.mirror {
 					t.Errorf("asked\n%s\nwant\n%s\nthe firmware's pod changed %d times", got, tt.want, c.mirror.Load())
+				}
+				if machine := strings.HasPrefix(tt.runtime, "containerd"); c.machine.Load() != machine {
+					t.Errorf("machine %t, want %t", !machine, machine)
 				}
 				if c.log.lines("level=WARN") > 0 {
 					t.Errorf("log:\n%s", c.log)
