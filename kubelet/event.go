@@ -5,6 +5,7 @@ package kubelet
 
 import (
 	"strconv"
+	"time"
 
 	"github.com/picolet/picolet/kubelet/jsonstream"
 	"github.com/picolet/picolet/kubelet/wallclock"
@@ -17,6 +18,14 @@ const maxEvents = 8
 // maxEventMessage is the longest message of an Event; more is cut. The API
 // server takes 1 KiB. With the rest of an event it fills whole words.
 const maxEventMessage = 126
+
+// Events beyond a burst are sent one after the other, and wait or are lost like others:
+// Kubernetes' own recorder allows 25 at once, too, and then one in 5 minutes (client-go
+// tools/record, EventSourceObjectSpamFilter). A gateway allows 25 and one a second.
+const (
+	eventBurst    = 15
+	eventInterval = 2 * time.Second
+)
 
 // event is an Event of the node that waits to be sent.
 type event struct {
@@ -32,6 +41,13 @@ type eventQueue struct {
 	queue   [maxEvents]event
 	n       int
 	dropped uint32
+	rested  time.Duration // when a whole burst may be sent again
+}
+
+// sent notes that an Event was sent, and returns when the next may be.
+func (q *eventQueue) sent(now time.Duration) (next time.Duration) {
+	q.rested = max(q.rested, now) + eventInterval
+	return q.rested - (eventBurst-1)*eventInterval
 }
 
 // add queues an Event and returns its message, to append to; nil when full.

@@ -304,7 +304,7 @@ func (k *Kubelet) writeLeaseSpec(w *jsonstream.Writer, micros int64) {
 func (k *Kubelet) eventAnswered(now time.Duration, code int) {
 	switch {
 	case code/100 == 2:
-		k.client.retries[eventReport].succeed()
+		k.client.retries[eventReport] = retry{at: k.events.sent(now)}
 		k.events.drop()
 	case code == 429 || code >= 500 || code == 0:
 		k.failed(now, createEvent, code)
